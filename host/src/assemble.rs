@@ -1,0 +1,1 @@
+//! Turns a checked plan into running pipelines. The only file that names concrete parts.

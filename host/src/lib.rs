@@ -1,0 +1,27 @@
+//! Lockgate: a host for event pipelines that are declared in YAML and whose worker logic ships as WASM components.
+//!
+//! | module | is for | never |
+//! |---|---|---|
+//! | [`model`] | the nouns: message, position, checkpoint, outcome, clock | does I/O |
+//! | [`flow`] | delivery: windows, lanes, retries, dead letters, the pipeline loop | knows a concrete transport or plugin |
+//! | [`transport`] | where messages come from and go to | knows a plugin |
+//! | [`plugin`] | the WASM boundary and what a guest may call | knows a transport |
+//! | [`egress`] | HTTP out: allow-lists, address vetting, breakers, credentials | knows who asks |
+//! | [`storage`] | blob stores by name | knows who asks |
+//! | [`spec`] | the YAML file: parsing, checking, diagnostics | opens a connection |
+//! | [`assemble`] | turns a checked plan into running pipelines; the only place that names concrete parts | |
+//! | [`cli`] | one file a command | |
+//! | [`telemetry`] | logging set-up | |
+//!
+//! Who may import whom is held by a test, `tests/src/architecture.rs`.
+
+pub mod assemble;
+pub mod cli;
+pub mod egress;
+pub mod flow;
+pub mod model;
+pub mod plugin;
+pub mod spec;
+pub mod storage;
+pub mod telemetry;
+pub mod transport;

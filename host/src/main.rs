@@ -1,0 +1,2 @@
+//! The `lockgate` binary: arguments and exit code.
+fn main() {}

@@ -1,0 +1,17 @@
+//! The nouns that every other module speaks: messages, positions, checkpoints, outcomes, time. No I/O happens here.
+
+pub mod checkpoint;
+pub mod clock;
+pub mod message;
+pub mod outcome;
+pub mod progress;
+pub mod secret;
+pub mod units;
+
+pub use checkpoint::Checkpoint;
+pub use clock::{Clock, Timestamp};
+pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Position, Record};
+pub use outcome::{Emission, Outcome, Verdict};
+pub use progress::Progress;
+pub use secret::{Secret, SecretRef, Secrets};
+pub use units::{Period, Size};

@@ -1,0 +1,57 @@
+//! The shape of `plugins:` in the spec.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Period, Size};
+
+/// One plugin: a component and how it may run.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The `.wasm` file. Relative to the working directory.
+    pub component: PathBuf,
+    /// The component's SHA-256 in hex; another file is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// What one call may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How long an instance lives.
+    #[serde(default)]
+    pub isolation: Isolation,
+}
+
+/// What one call may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Linear memory of one instance.
+    pub memory: Size,
+    /// Time spent computing.
+    pub cpu: Period,
+    /// Time since the last progress while the call waits on the outside.
+    pub stall: Period,
+    /// Time in all; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Period>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: Size(64 << 20), cpu: Period::from_secs(2), stall: Period::from_secs(120), deadline: None }
+    }
+}
+
+/// How long an instance lives. `shared` comes with the guests that need it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// One call at a time; dropped on trap, stall, limit or broken contract.
+    #[default]
+    Exclusive,
+    /// Dropped after each call.
+    Fresh,
+}

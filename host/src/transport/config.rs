@@ -1,0 +1,60 @@
+//! The shape of `transports:` in the spec, as far as it is common to all kinds.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Period, Size};
+
+/// One transport.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Embedded log: needs nothing but a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<super::log::Config>,
+    /// In this process only; for trials and tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<super::memory::Config>,
+    /// Physical names, and how to create what is missing.
+    #[serde(default)]
+    pub topics: BTreeMap<String, Topic>,
+}
+
+/// One topic, where the defaults do not fit.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Its name in the system, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How to create it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create: Option<Create>,
+}
+
+/// How to create a topic.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Create {
+    /// How many partitions; 4 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<NonZeroU32>,
+    /// How long messages are kept; for ever where absent.
+    #[serde(default)]
+    pub retention: Retention,
+}
+
+/// How long messages are kept. What exceeds either bound goes, oldest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// At most so old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age: Option<Period>,
+    /// At most so many bytes a topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+}
