@@ -1,4 +1,33 @@
 //! Delivery: every message that a source hands out is settled exactly once, and a checkpoint never passes one that is
-//! not. The pure parts (window, lanes, retry, triage, dead letter) know no runtime; one loop a pipeline owns them.
+//! not. The pure parts know no runtime; one loop a pipeline owns them, so nothing here is locked.
+//!
+//! | part | is for |
+//! |---|---|
+//! | [`window`] | what is settled in one partition; tickets |
+//! | [`lanes`] | which messages may start, in which order |
+//! | [`in_flight`] | windows, lanes and bounds together: admission, demand, checkpoints to store |
+//! | [`retry`] | how often and when again |
+//! | [`hold`] | waiting for a cause that is not the message's |
+//! | [`triage`] | from an outcome to its effect |
+//! | [`dead_letter`] | the record that a message becomes |
+//! | [`router`] | from emissions to durable records |
+//! | `stage` | the tasks: calls and effects |
+//! | `timers` | what is due later |
+//! | [`pipeline`] | the loop |
+//! | [`snapshot`] | what the loop tells of itself |
+//! | [`supervisor`] | keeps a pipeline running, and stops it |
 
 pub mod config;
+pub mod dead_letter;
+pub mod hold;
+pub mod in_flight;
+pub mod lanes;
+pub mod pipeline;
+pub mod retry;
+pub mod router;
+pub mod snapshot;
+mod stage;
+pub mod supervisor;
+mod timers;
+pub mod triage;
+pub mod window;

@@ -13,6 +13,9 @@ use crate::model::{Message, Outcome};
 pub trait Plugin: Send + Sync {
     /// Runs one message. Waits for a free slot first. Dropping the future ends the call, and the slot with it.
     async fn call(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError>;
+
+    /// Bytes that calls moved between origins and stores so far.
+    fn bytes_moved(&self) -> u64;
 }
 
 /// Which try of a message this is.

@@ -1,0 +1,154 @@
+//! Waiting for a cause that is not the message's fault. Pure. While a message is held nothing else of the pipeline
+//! starts; after a while one held message is tried alone, and any verdict but another hold releases the rest.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// The wait before the first trial, where the plugin names none.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// The longest of the doubling waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Whether messages may start. Bounded by what is in flight.
+#[derive(Debug)]
+pub struct Gate<T> {
+    held: VecDeque<T>,
+    state: State,
+    /// What the next wait is, where the plugin names none.
+    next_wait: Duration,
+    reason: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Waiting { until: Instant },
+    Trying,
+}
+
+impl<T> Default for Gate<T> {
+    fn default() -> Self {
+        Self { held: VecDeque::new(), state: State::Open, next_wait: FIRST_WAIT, reason: String::new() }
+    }
+}
+
+impl<T> Gate<T> {
+    /// Whether any message may start.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Why the gate is closed.
+    pub fn reason(&self) -> Option<&str> {
+        (!self.is_open()).then_some(self.reason.as_str())
+    }
+
+    /// When the next trial is due.
+    pub fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { until } => Some(until),
+            State::Open | State::Trying => None,
+        }
+    }
+
+    /// Holds a message. Those that were running when the gate closed may join it; only the trial prolongs the wait.
+    pub fn hold(&mut self, item: T, after: Option<Duration>, reason: String, now: Instant) {
+        if !matches!(self.state, State::Waiting { .. }) {
+            let wait = after.unwrap_or(self.next_wait);
+            self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
+            self.state = State::Waiting { until: now + wait };
+            self.reason = reason;
+        }
+        self.held.push_back(item);
+    }
+
+    /// The message to try alone, when its time has come.
+    pub fn trial(&mut self, now: Instant) -> Option<T> {
+        if self.due().is_none_or(|until| now < until) {
+            return None;
+        }
+        match self.held.pop_front() {
+            Some(item) => {
+                self.state = State::Trying;
+                Some(item)
+            }
+            None => {
+                self.open();
+                None
+            }
+        }
+    }
+
+    /// The trial passed: opens the gate and returns what was held.
+    pub fn release(&mut self) -> VecDeque<T> {
+        self.open();
+        std::mem::take(&mut self.held)
+    }
+
+    /// The trial was dropped without a verdict: the next one is due at once.
+    pub fn abandon_trial(&mut self, now: Instant) {
+        if self.is_trying() {
+            self.state = State::Waiting { until: now };
+        }
+    }
+
+    /// Whether a trial is running.
+    pub fn is_trying(&self) -> bool {
+        self.state == State::Trying
+    }
+
+    /// Removes held messages, and opens the gate when none is left and none is being tried.
+    pub fn drop_where(&mut self, gone: impl Fn(&T) -> bool) -> Vec<T> {
+        let (removed, kept) = std::mem::take(&mut self.held).into_iter().partition::<Vec<_>, _>(|item| gone(item));
+        self.held = kept.into();
+        if self.held.is_empty() && !self.is_trying() {
+            self.open();
+        }
+        removed
+    }
+
+    fn open(&mut self) {
+        self.state = State::Open;
+        self.next_wait = FIRST_WAIT;
+        self.reason.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_message_is_tried_alone_and_waits_double() {
+        let (mut gate, start) = (Gate::default(), Instant::now());
+        let after = |secs| start + Duration::from_secs(secs);
+        gate.hold("a", None, "401".into(), start);
+        gate.hold("b", None, "401 too".into(), start);
+        assert_eq!((gate.is_open(), gate.reason(), gate.due()), (false, Some("401"), Some(after(10))));
+        assert_eq!(gate.trial(after(9)), None);
+        assert_eq!(gate.trial(after(10)), Some("a"));
+        assert_eq!(gate.trial(after(99)), None, "one at a time");
+        gate.hold("a", None, "401".into(), after(10));
+        assert_eq!(gate.due(), Some(after(30)), "20 s after the failed trial");
+        assert_eq!(gate.trial(after(30)), Some("b"));
+        assert_eq!(gate.release(), ["a"]);
+        assert!(gate.is_open());
+        gate.hold("c", None, "again".into(), after(100));
+        assert_eq!(gate.due(), Some(after(110)), "the waits begin anew");
+    }
+
+    #[test]
+    fn a_wait_that_the_plugin_names_is_kept() {
+        let (mut gate, start) = (Gate::default(), Instant::now());
+        gate.hold((), Some(Duration::from_millis(5)), String::new(), start);
+        assert_eq!(gate.due(), Some(start + Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn the_gate_opens_when_what_it_held_is_gone() {
+        let mut gate = Gate::default();
+        gate.hold(1, None, "x".into(), Instant::now());
+        assert_eq!(gate.drop_where(|_| true), [1]);
+        assert!(gate.is_open());
+    }
+}

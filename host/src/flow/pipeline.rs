@@ -1,0 +1,579 @@
+//! The loop of one pipeline. It alone owns source, windows and lanes; tasks get one message each and hand it back.
+//! It drains before it admits: ends of tasks and commits come before new messages.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::config;
+use super::dead_letter::{Maker, dead_letter};
+use super::hold::Gate;
+use super::in_flight::{InFlight, Work};
+use super::router::{Pending, Publication, Router};
+use super::snapshot::{Command, Counts, Snapshot, State};
+use super::stage::{Ended, Settlement, Stages};
+use super::timers::Timers;
+use super::triage::{Cause, Class, Effect, triage};
+use crate::model::{Clock, Partition};
+use crate::plugin::Plugin;
+use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent};
+
+/// The wait before an unavailable topic is tried again; it doubles.
+const SINK_FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest of these waits.
+const SINK_LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a stop waits for its last commit beyond `drain_for`.
+const COMMIT_GRACE: Duration = Duration::from_secs(5);
+
+/// How a pipeline delivers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who it is, for dead letters and logs.
+    pub maker: Maker,
+    /// Messages in the plugin at once.
+    pub concurrency: usize,
+    /// Messages read and not settled.
+    pub in_flight: config::InFlight,
+    /// Which messages may run beside each other.
+    pub order: config::Order,
+    /// When to try again.
+    pub retry: config::Retry,
+    /// How often checkpoints are stored.
+    pub checkpoint_every: Duration,
+    /// How long what runs may go on once the pipeline, or a partition, is to stop.
+    pub drain_for: Duration,
+}
+
+/// What a pipeline runs on.
+pub struct Parts {
+    /// Where messages come from.
+    pub source: Box<dyn Source>,
+    /// What they go through.
+    pub plugin: Arc<dyn Plugin>,
+    /// Where they go to.
+    pub router: Arc<Router>,
+    /// Wall and monotonic time.
+    pub clock: Clock,
+}
+
+/// How a pipeline ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It was told to, and has stored its checkpoints.
+    Stopped,
+    /// It cannot go on until somebody acts.
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+    /// A bug of the host: it must be rebuilt from its checkpoint.
+    Broken {
+        /// What happened.
+        reason: String,
+    },
+}
+
+struct Committing {
+    commits: Vec<Commit>,
+    done: BoxFuture<'static, Result<(), CommitError>>,
+}
+
+/// Partitions that are asked back.
+struct Revoking {
+    partitions: Vec<Partition>,
+    reply: oneshot::Sender<()>,
+    deadline: Instant,
+}
+
+enum Due {
+    Start(Work),
+    Publish { work: Work, settlement: Settlement, pending: Pending },
+}
+
+impl Due {
+    fn work(&self) -> &Work {
+        match self {
+            Self::Start(work) | Self::Publish { work, .. } => work,
+        }
+    }
+}
+
+/// One running pipeline.
+pub struct Pipeline {
+    settings: Settings,
+    parts: Parts,
+    in_flight: InFlight,
+    gate: Gate<Work>,
+    /// Messages that may start before new ones: backed off, or released from a hold.
+    again: VecDeque<Work>,
+    stages: Stages,
+    timers: Timers<Due>,
+    committing: Option<Committing>,
+    next_commit: Instant,
+    revoking: Vec<Revoking>,
+    stop: Option<Instant>,
+    /// What outside does not work, while it does not.
+    sink_trouble: Option<String>,
+    source_trouble: Option<String>,
+    /// The wait before an unavailable topic is tried again.
+    sink_wait: Duration,
+    counts: Counts,
+}
+
+impl Pipeline {
+    /// A pipeline that has not read anything yet.
+    pub fn new(settings: Settings, parts: Parts) -> Self {
+        let next_commit = parts.clock.now() + settings.checkpoint_every;
+        Self {
+            in_flight: InFlight::new(settings.in_flight, settings.order.clone()),
+            settings,
+            parts,
+            gate: Gate::default(),
+            again: VecDeque::new(),
+            stages: Stages::default(),
+            timers: Timers::default(),
+            committing: None,
+            next_commit,
+            revoking: Vec::new(),
+            stop: None,
+            sink_trouble: None,
+            source_trouble: None,
+            counts: Counts::default(),
+            sink_wait: SINK_FIRST_WAIT,
+        }
+    }
+
+    /// Runs until told to stop, or until it cannot go on.
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> End {
+        loop {
+            self.start();
+            self.begin_commit();
+            self.release_partitions();
+            if self.is_stopped() {
+                return End::Stopped;
+            }
+            let demand = self.demand();
+            let wake = self.next_wake();
+            let end = tokio::select! {
+                biased;
+                command = commands.recv() => self.obey(command),
+                ended = self.stages.next() => self.ended(ended),
+                result = committed(&mut self.committing) => self.committed(result),
+                () = sleep_until(wake) => self.on_time(),
+                event = self.parts.source.next(&demand) => self.event(event),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    /// Starts what may start, as long as a slot is free.
+    fn start(&mut self) {
+        while self.stages.calls() < self.settings.concurrency {
+            let Some(work) = self.next_work() else { return };
+            let attempt = work.tries.attempt(&self.settings.retry.in_place);
+            self.stages.call(work, self.parts.plugin.clone(), attempt);
+        }
+    }
+
+    fn next_work(&mut self) -> Option<Work> {
+        if !self.gate.is_open() {
+            let mut work = self.gate.trial(self.parts.clock.now().into_std())?;
+            work.trial = true;
+            return Some(work);
+        }
+        self.again.pop_front().or_else(|| self.in_flight.start())
+    }
+
+    fn demand(&self) -> Demand {
+        if self.stop.is_some() || self.sink_trouble.is_some() || !self.gate.is_open() {
+            return Demand::default();
+        }
+        self.in_flight.demand()
+    }
+
+    fn obey(&mut self, command: Option<Command>) -> Option<End> {
+        match command {
+            Some(Command::Snapshot(reply)) => {
+                let _ = reply.send(self.snapshot());
+            }
+            Some(Command::Stop) | None if self.stop.is_none() => {
+                self.stop = Some(self.parts.clock.now() + self.settings.drain_for);
+                self.close(&self.in_flight.partitions());
+            }
+            Some(Command::Stop) | None => {}
+        }
+        None
+    }
+
+    fn ended(&mut self, ended: Ended) -> Option<End> {
+        match ended {
+            Ended::Called { work, called } => {
+                let mut work = work;
+                let now = self.parts.clock.wall();
+                let effect = triage(called, &mut work.tries, &self.settings.retry.in_place, now);
+                self.apply(work, effect);
+            }
+            Ended::Published { work, settlement, publication } => self.published(work, settlement, publication),
+            Ended::Aborted { lane, trial } => {
+                self.in_flight.release(&lane);
+                if trial {
+                    self.gate.abandon_trial(self.parts.clock.now().into_std());
+                }
+            }
+            Ended::Broken { reason } => return Some(End::Broken { reason }),
+        }
+        None
+    }
+
+    fn apply(&mut self, mut work: Work, effect: Effect) {
+        if !self.in_flight.owns(&work) {
+            return self.give_up(work);
+        }
+        if let Effect::Hold { after, reason } = effect {
+            return self.hold(work, after, reason);
+        }
+        self.pass(&mut work);
+        match effect {
+            Effect::Done { emit } => {
+                let pending = self.parts.router.emissions(&work.message, emit);
+                self.publish(work, Settlement::Done, pending);
+            }
+            Effect::Skip { reason } => {
+                debug!(pipeline = %self.settings.maker.pipeline, message = %work.message.id, reason, "skipped");
+                if self.in_flight.settle(work) {
+                    Counts::count(&mut self.counts.skipped, &reason);
+                }
+            }
+            Effect::Again { wait } => self.back_off(work, wait),
+            Effect::DeadLetter { emit, cause } => {
+                let pending = self.parts.router.emissions(&work.message, emit);
+                self.dead_letter(work, pending, &cause);
+            }
+            Effect::Hold { .. } => {}
+        }
+    }
+
+    /// A verdict other than hold: when it is the trial's, the rest may go on.
+    fn pass(&mut self, work: &mut Work) {
+        if std::mem::take(&mut work.trial) {
+            info!(pipeline = %self.settings.maker.pipeline, "the held message passed; the pipeline goes on");
+            self.again.extend(self.gate.release());
+        }
+    }
+
+    /// Gives a message up unsettled; when it was the trial, another is tried in its place.
+    fn give_up(&mut self, work: Work) {
+        if work.trial {
+            self.gate.abandon_trial(self.parts.clock.now().into_std());
+        }
+        self.in_flight.give_up(work);
+    }
+
+    fn hold(&mut self, mut work: Work, after: Option<Duration>, reason: String) {
+        if self.is_closing(&work) {
+            return self.give_up(work);
+        }
+        work.trial = false;
+        warn!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
+            offset = %work.message.origin.position, message = %work.message.id, reason, "the pipeline is held");
+        self.gate.hold(work, after, reason, self.parts.clock.now().into_std());
+    }
+
+    fn back_off(&mut self, work: Work, wait: Duration) {
+        if self.is_closing(&work) {
+            return self.in_flight.give_up(work);
+        }
+        self.counts.retried += 1;
+        let failure = work.tries.failures().last();
+        debug!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
+            offset = %work.message.origin.position, message = %work.message.id, wait = ?wait,
+            reason = failure.map_or("", |failure| failure.text.as_str()), "tried again later");
+        self.timers.push(self.parts.clock.now() + wait, Due::Start(work));
+    }
+
+    fn dead_letter(&mut self, work: Work, pending: Pending, cause: &Cause) {
+        warn!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
+            offset = %work.message.origin.position, message = %work.message.id, trace = trace(&work),
+            class = cause.class.as_str(), code = cause.code, reason = cause.reason, "dead letter");
+        let now = self.parts.clock.wall();
+        let record = dead_letter(&work.message, cause, &work.tries, &self.settings.maker, now);
+        let pending = self.parts.router.letter(pending, record);
+        self.publish(work, Settlement::Dead { code: cause.code.clone() }, pending);
+    }
+
+    fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending) {
+        if pending.is_empty() {
+            return self.settle(work, settlement);
+        }
+        self.stages.publish(work, settlement, pending);
+    }
+
+    fn published(&mut self, work: Work, settlement: Settlement, publication: Publication) {
+        if !self.in_flight.owns(&work) {
+            return self.give_up(work);
+        }
+        match publication {
+            Publication::Durable => {
+                if !self.timers.iter().any(|due| matches!(due, Due::Publish { .. })) {
+                    self.sink_trouble = None;
+                    self.sink_wait = SINK_FIRST_WAIT;
+                }
+                self.settle(work, settlement);
+            }
+            Publication::Refused { reason } => {
+                let cause = Cause { class: Class::Refused, code: "refused".into(), reason };
+                self.dead_letter(work, Pending::default(), &cause);
+            }
+            Publication::Unavailable { rest, reason } => {
+                if self.sink_trouble.is_none() {
+                    warn!(pipeline = %self.settings.maker.pipeline, reason, "a topic is unavailable; the pipeline waits");
+                }
+                self.sink_trouble = Some(reason);
+                let due = Due::Publish { work, settlement, pending: rest };
+                self.timers.push(self.parts.clock.now() + self.sink_wait, due);
+                self.sink_wait = (self.sink_wait * 2).min(SINK_LONGEST_WAIT);
+            }
+        }
+    }
+
+    fn settle(&mut self, work: Work, settlement: Settlement) {
+        if !self.in_flight.settle(work) {
+            return;
+        }
+        match settlement {
+            Settlement::Done => self.counts.done += 1,
+            Settlement::Dead { code } => Counts::count(&mut self.counts.dead, &code),
+        }
+    }
+
+    fn event(&mut self, event: SourceEvent) -> Option<End> {
+        if !matches!(event, SourceEvent::Failed(_)) {
+            self.source_trouble = None;
+        }
+        match event {
+            SourceEvent::Assigned(assignments) => {
+                for assignment in &assignments {
+                    info!(pipeline = %self.settings.maker.pipeline, partition = %assignment.partition,
+                        checkpoint = ?assignment.checkpoint, "assigned");
+                }
+                self.in_flight.assign(assignments);
+                if self.stop.is_some() {
+                    self.close(&self.in_flight.partitions());
+                }
+            }
+            SourceEvent::Messages(batch) => self.counts.admitted += self.in_flight.admit(batch) as u64,
+            SourceEvent::Revoked { partitions, reply } => {
+                self.close(&partitions);
+                let deadline = self.parts.clock.now() + self.settings.drain_for;
+                self.revoking.push(Revoking { partitions, reply, deadline });
+            }
+            SourceEvent::Lost(partitions) => self.lose(&partitions),
+            SourceEvent::Failed(error) if error.is_transient() => {
+                if self.source_trouble.is_none() {
+                    warn!(pipeline = %self.settings.maker.pipeline, %error, "the source failed; it is tried again");
+                }
+                self.source_trouble = Some(error.to_string());
+            }
+            SourceEvent::Failed(error) => return Some(End::Failed { reason: error.to_string() }),
+        }
+        None
+    }
+
+    /// Partitions that somebody else has: nothing of them is published or stored any more.
+    fn lose(&mut self, partitions: &[Partition]) {
+        warn!(pipeline = %self.settings.maker.pipeline, ?partitions, "partitions lost");
+        self.close(partitions);
+        self.give_up_publishing(partitions);
+        self.stages.abort(partitions);
+        self.in_flight.remove(partitions);
+    }
+
+    /// Nothing more of these partitions starts; what waits is given up.
+    fn close(&mut self, partitions: &[Partition]) {
+        let of = |work: &Work| partitions.contains(work.partition());
+        self.in_flight.close(partitions);
+        let waits = |due: &Due| matches!(due, Due::Start(work) if of(work));
+        let backing_off = self.timers.remove_where(waits).into_iter().map(|due| match due {
+            Due::Start(work) | Due::Publish { work, .. } => work,
+        });
+        let (again, kept) = std::mem::take(&mut self.again).into_iter().partition(of);
+        self.again = kept;
+        let again: VecDeque<Work> = again;
+        let held = self.gate.drop_where(of);
+        for work in backing_off.chain(again).chain(held) {
+            self.in_flight.give_up(work);
+        }
+    }
+
+    fn give_up_publishing(&mut self, partitions: &[Partition]) {
+        let of = |due: &Due| partitions.contains(due.work().partition());
+        for due in self.timers.remove_where(of) {
+            if let Due::Start(work) | Due::Publish { work, .. } = due {
+                self.in_flight.give_up(work);
+            }
+        }
+        if !self.timers.iter().any(|due| matches!(due, Due::Publish { .. })) {
+            self.sink_trouble = None;
+        }
+    }
+
+    fn is_closing(&self, work: &Work) -> bool {
+        self.stop.is_some() || self.revoking.iter().any(|revoking| revoking.partitions.contains(work.partition()))
+    }
+
+    fn begin_commit(&mut self) {
+        let now = self.parts.clock.now();
+        let closing = self.stop.is_some() || !self.revoking.is_empty();
+        let due = now >= self.next_commit || self.in_flight.commit_is_urgent() || closing;
+        if self.committing.is_some() || !due || now < self.next_commit && self.source_trouble.is_some() {
+            return;
+        }
+        self.next_commit = now + self.settings.checkpoint_every;
+        let commits = self.in_flight.commits();
+        if commits.is_empty() {
+            return self.in_flight.stored(commits);
+        }
+        let done = self.parts.source.commit(commits.clone());
+        self.committing = Some(Committing { commits, done });
+    }
+
+    fn committed(&mut self, result: Result<(), CommitError>) -> Option<End> {
+        let commits = self.committing.take().map(|committing| committing.commits).unwrap_or_default();
+        match result {
+            Ok(()) => {
+                self.source_trouble = None;
+                self.in_flight.stored(commits);
+            }
+            Err(CommitError::Unavailable(reason)) => {
+                warn!(pipeline = %self.settings.maker.pipeline, reason, "checkpoints could not be stored");
+                self.in_flight.not_stored();
+                self.source_trouble = Some(reason);
+            }
+            Err(CommitError::NotOwned(partitions)) => {
+                self.in_flight.not_stored();
+                self.lose(&partitions);
+            }
+        }
+        None
+    }
+
+    /// Lets partitions go that are asked back, once nothing of them runs and their checkpoint is stored.
+    fn release_partitions(&mut self) {
+        let mut waiting = Vec::new();
+        for revoking in std::mem::take(&mut self.revoking) {
+            if self.is_drained(&revoking.partitions) && self.in_flight.is_stored(&revoking.partitions) {
+                self.in_flight.remove(&revoking.partitions);
+                let _ = revoking.reply.send(());
+            } else {
+                waiting.push(revoking);
+            }
+        }
+        self.revoking = waiting;
+    }
+
+    fn is_drained(&self, partitions: &[Partition]) -> bool {
+        let waits = |due: &Due| partitions.contains(due.work().partition());
+        self.stages.is_empty_of(partitions) && !self.timers.iter().any(waits)
+    }
+
+    fn is_stopped(&self) -> bool {
+        let Some(deadline) = self.stop else { return false };
+        let partitions = self.in_flight.partitions();
+        let stored = self.committing.is_none() && self.in_flight.is_stored(&partitions);
+        if self.is_drained(&partitions) && stored {
+            return true;
+        }
+        let late = self.parts.clock.now() >= deadline + COMMIT_GRACE;
+        if late {
+            error!(pipeline = %self.settings.maker.pipeline,
+                "stopped without storing the last checkpoint; what settled since will repeat");
+        }
+        late
+    }
+
+    /// When the loop must look again though nothing happened.
+    fn next_wake(&self) -> Instant {
+        let now = self.parts.clock.now();
+        let deadlines = self.revoking.iter().map(|revoking| revoking.deadline).chain(self.stop);
+        let ahead = deadlines.chain(self.stop.map(|deadline| deadline + COMMIT_GRACE)).filter(|at| *at > now);
+        let slot_free = self.stages.calls() < self.settings.concurrency;
+        let trial = self.gate.due().filter(|_| slot_free).map(Instant::from_std);
+        ahead.chain(self.timers.next()).chain(trial).chain([self.next_commit]).min().unwrap_or(self.next_commit)
+    }
+
+    fn on_time(&mut self) -> Option<End> {
+        let now = self.parts.clock.now();
+        if now >= self.next_commit && self.committing.is_some() {
+            self.next_commit = now + self.settings.checkpoint_every;
+        }
+        while let Some(due) = self.timers.due(now) {
+            match due {
+                Due::Start(work) => self.again.push_back(work),
+                Due::Publish { work, settlement, pending } => self.stages.publish(work, settlement, pending),
+            }
+        }
+        let over = self.out_of_time(now);
+        if !over.is_empty() {
+            self.give_up_publishing(&over);
+            self.stages.abort(&over);
+        }
+        None
+    }
+
+    /// Partitions whose time to drain is over.
+    fn out_of_time(&self, now: Instant) -> Vec<Partition> {
+        if self.stop.is_some_and(|deadline| now >= deadline) {
+            return self.in_flight.partitions();
+        }
+        let over = self.revoking.iter().filter(|revoking| now >= revoking.deadline);
+        over.flat_map(|revoking| revoking.partitions.clone()).collect()
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut counts = self.counts.clone();
+        counts.bytes = self.parts.plugin.bytes_moved();
+        Snapshot {
+            pipeline: self.settings.maker.pipeline.clone(),
+            state: self.state(),
+            counts,
+            running: self.stages.calls(),
+            idle: self.in_flight.is_idle(),
+            partitions: self.in_flight.states(),
+        }
+    }
+
+    fn state(&self) -> State {
+        if self.stop.is_some() {
+            return State::Draining;
+        }
+        if let Some(reason) = self.gate.reason() {
+            return State::Held { reason: reason.to_owned() };
+        }
+        match self.sink_trouble.as_ref().or(self.source_trouble.as_ref()) {
+            Some(reason) => State::Blocked { reason: reason.clone() },
+            None if self.in_flight.partitions().is_empty() => State::Starting,
+            None => State::Running,
+        }
+    }
+}
+
+/// Waits for the commit under way; for ever when there is none. Cancel safe: the commit stays where it is.
+async fn committed(committing: &mut Option<Committing>) -> Result<(), CommitError> {
+    match committing {
+        Some(committing) => (&mut committing.done).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The trace that support staff search for: the message's `trace_id`, or its W3C trace context.
+fn trace(work: &Work) -> &str {
+    let headers = &work.message.headers;
+    headers.text("trace_id").or_else(|| headers.text("traceparent")).unwrap_or("")
+}

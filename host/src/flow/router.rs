@@ -1,0 +1,163 @@
+//! From emissions to durable records. Keeps no state of its own: what is not written yet travels in [`Pending`], so
+//! that an unavailable topic costs no message.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::message::ID_HEADER;
+use crate::model::{Emission, Headers, Message, MessageId, Record};
+use crate::transport::{Sink, WriteError};
+
+/// Carries the wall-clock time at which the first message of a chain entered Lockgate, in milliseconds.
+const ORIGIN_MS_HEADER: &str = "lockgate-origin-ms";
+/// W3C Trace Context.
+const TRACE_PARENT: &str = "traceparent";
+
+/// Where an output goes.
+#[derive(Clone)]
+pub enum Route {
+    /// Into a topic.
+    Topic(Arc<dyn Sink>),
+    /// Nowhere.
+    Discard,
+}
+
+/// The outputs of one pipeline.
+pub struct Router {
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// By the plugin's name for them.
+    pub outputs: BTreeMap<String, Route>,
+    /// Where dead letters go.
+    pub dead_letter: Arc<dyn Sink>,
+}
+
+/// Records that are not durable yet, in the order in which they become so.
+#[derive(Default)]
+pub struct Pending(VecDeque<Step>);
+
+struct Step {
+    sink: Arc<dyn Sink>,
+    record: Record,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Emission,
+    Letter,
+}
+
+/// How far writing got.
+pub enum Publication {
+    /// Everything is durable.
+    Durable,
+    /// Some is not: again later.
+    Unavailable {
+        /// What is left.
+        rest: Pending,
+        /// What failed.
+        reason: String,
+    },
+    /// A topic will never take one of the emissions. Those before it stand.
+    Refused {
+        /// What the topic says.
+        reason: String,
+    },
+}
+
+impl Router {
+    /// The records of a message's emissions. Each gets its own id, which a repeated run gives it again, and the trace
+    /// and the origin of the message that it came from.
+    pub fn emissions(&self, message: &Message, emit: Vec<Emission>) -> Pending {
+        let mut ordinals: BTreeMap<String, u32> = BTreeMap::new();
+        let mut pending = Pending::default();
+        for emission in emit {
+            let ordinal = ordinals.entry(emission.output.clone()).or_default();
+            let id = MessageId::of_emission(&message.id, &self.pipeline, &emission.output, *ordinal);
+            *ordinal += 1;
+            if let Some(Route::Topic(sink)) = self.outputs.get(&emission.output) {
+                let headers = headers(message, &id, emission.headers);
+                let record = Record { key: emission.key, headers, payload: emission.payload, partition: None };
+                pending.0.push_back(Step { sink: sink.clone(), record, kind: Kind::Emission });
+            }
+        }
+        pending
+    }
+
+    /// Adds a dead letter behind what is pending.
+    pub fn letter(&self, mut pending: Pending, record: Record) -> Pending {
+        pending.0.push_back(Step { sink: self.dead_letter.clone(), record, kind: Kind::Letter });
+        pending
+    }
+}
+
+impl Pending {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes what is pending, runs of one topic together. A dead letter that is refused counts as unavailable: there
+    /// is nowhere else to go, and nothing is skipped.
+    pub async fn write(mut self) -> Publication {
+        while let Some((sink, kind)) = self.0.front().map(|step| (step.sink.clone(), step.kind)) {
+            let same = |step: &Step| Arc::ptr_eq(&step.sink, &sink) && step.kind == kind;
+            let run = self.0.iter().take_while(|step| same(step)).count();
+            let records = self.0.iter().take(run).map(|step| step.record.clone()).collect();
+            let answers = sink.write(records).await;
+            let steps: Vec<Step> = self.0.drain(..run).collect();
+            if let Some(stopped) = self.take_back(steps, answers, kind) {
+                return match stopped {
+                    Stopped::Unavailable(reason) => Publication::Unavailable { rest: self, reason },
+                    Stopped::Refused(reason) => Publication::Refused { reason },
+                };
+            }
+        }
+        Publication::Durable
+    }
+
+    /// Puts back in front what was not written. A record without an answer was not written.
+    fn take_back(
+        &mut self,
+        steps: Vec<Step>,
+        answers: Vec<Result<crate::transport::Written, WriteError>>,
+        kind: Kind,
+    ) -> Option<Stopped> {
+        let mut stopped = None;
+        let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let mut left = VecDeque::new();
+        for (step, answer) in steps.into_iter().zip(answers) {
+            let reason = match answer {
+                Some(Ok(_)) => continue,
+                Some(Err(WriteError::Refused { topic, reason })) if kind == Kind::Emission => {
+                    return Some(Stopped::Refused(format!("topic {topic} refuses an emission: {reason}")));
+                }
+                Some(Err(error)) => error.to_string(),
+                None => "the sink gave no answer".to_owned(),
+            };
+            stopped.get_or_insert(Stopped::Unavailable(reason));
+            left.push_back(step);
+        }
+        left.append(&mut self.0);
+        self.0 = left;
+        stopped
+    }
+}
+
+enum Stopped {
+    Unavailable(String),
+    Refused(String),
+}
+
+fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {
+    headers.set(ID_HEADER, id.as_str().to_owned());
+    let origin = message.headers.get(ORIGIN_MS_HEADER).cloned();
+    headers.set(ORIGIN_MS_HEADER, origin.unwrap_or_else(|| Bytes::from(message.origin.enqueued.0.to_string())));
+    if let (None, Some(parent)) = (headers.get(TRACE_PARENT), message.headers.get(TRACE_PARENT)) {
+        headers.push(TRACE_PARENT, parent.clone());
+    }
+    headers
+}

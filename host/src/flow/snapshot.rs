@@ -1,0 +1,83 @@
+//! What a pipeline tells of itself, and what it can be told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::in_flight::PartitionState;
+
+/// What a pipeline is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Waits for its partitions.
+    Starting,
+    /// Takes messages.
+    Running,
+    /// Starts nothing until a held message passes.
+    Held {
+        /// What the plugin says.
+        reason: String,
+    },
+    /// Admits nothing until something outside works again.
+    Blocked {
+        /// What fails.
+        reason: String,
+    },
+    /// Finishes what runs, and stops.
+    Draining,
+}
+
+/// What became of messages since the pipeline started.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Admitted.
+    pub admitted: u64,
+    /// Settled as processed.
+    pub done: u64,
+    /// Settled as skipped, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Tries that failed and were repeated.
+    pub retried: u64,
+    /// Settled as dead letters, by code.
+    pub dead: BTreeMap<String, u64>,
+    /// Bytes that the plugin moved between origins and stores.
+    pub bytes: u64,
+}
+
+/// Reasons and codes counted apart; what comes later is counted under `other`.
+const KINDS: usize = 100;
+
+impl Counts {
+    /// Counts one under a word that a guest chose.
+    pub fn count(counts: &mut BTreeMap<String, u64>, word: &str) {
+        let word = if counts.len() < KINDS || counts.contains_key(word) { word } else { "other" };
+        *counts.entry(word.to_owned()).or_default() += 1;
+    }
+}
+
+/// A pipeline at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// Its name.
+    pub pipeline: Arc<str>,
+    /// What it is doing.
+    pub state: State,
+    /// What became of messages.
+    pub counts: Counts,
+    /// Messages in the plugin.
+    pub running: usize,
+    /// Nothing unread, unsettled or due.
+    pub idle: bool,
+    /// Its partitions.
+    pub partitions: Vec<PartitionState>,
+}
+
+/// What a pipeline can be told.
+#[derive(Debug)]
+pub enum Command {
+    /// Answer with a snapshot.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// Finish what runs within `drain_for`, store the checkpoint, end.
+    Stop,
+}

@@ -1,0 +1,199 @@
+//! From what a call gave to what follows from it. Pure.
+//!
+//! | the call gave | what follows |
+//! |---|---|
+//! | `done` | emissions, then settled |
+//! | `skip` | settled, counted |
+//! | `retry`, a stall, a missed deadline | again in place; after the last try a dead letter, class `exhausted` |
+//! | a trap, too much memory or CPU, a broken contract | again on a fresh slot; after the last try a dead letter, class `guest-fault` |
+//! | `reject` | emissions, then a dead letter, class `rejected` |
+//! | `hold`, or no instance can be made | the pipeline waits; no attempt is used |
+
+use std::time::Duration;
+
+use super::config::InPlace;
+use super::retry::{Failure, Next, Tries};
+use crate::model::{Emission, Outcome, Timestamp, Verdict};
+use crate::plugin::{CallError, Fault};
+
+/// Longest text of a reason that is kept, in characters.
+const REASON_LIMIT: usize = 500;
+
+/// What follows from a call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Publish, then settle.
+    Done {
+        /// What to publish.
+        emit: Vec<Emission>,
+    },
+    /// Settle.
+    Skip {
+        /// Counted by this.
+        reason: String,
+    },
+    /// Try again in place.
+    Again {
+        /// Not before this has passed.
+        wait: Duration,
+    },
+    /// Publish, dead-letter, then settle.
+    DeadLetter {
+        /// What to publish first.
+        emit: Vec<Emission>,
+        /// Why.
+        cause: Cause,
+    },
+    /// Start nothing until this message passes.
+    Hold {
+        /// How long to wait before the next trial.
+        after: Option<Duration>,
+        /// For the operator.
+        reason: String,
+    },
+}
+
+/// Why a message becomes a dead letter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cause {
+    /// The kind of reason.
+    pub class: Class,
+    /// A short stable word to count by.
+    pub code: String,
+    /// For the operator.
+    pub reason: String,
+}
+
+/// The kinds of reasons to dead-letter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Class {
+    /// The plugin said that it will never succeed.
+    Rejected,
+    /// It failed too often.
+    Exhausted,
+    /// The plugin itself failed on it.
+    GuestFault,
+    /// A topic refuses what the plugin made of it.
+    Refused,
+}
+
+impl Class {
+    /// The word in the dead letter's header.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Exhausted => "exhausted",
+            Self::GuestFault => "guest-fault",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Says what follows from a call, and counts the try.
+pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &InPlace, now: Timestamp) -> Effect {
+    let Outcome { verdict, emit } = match called {
+        Ok(outcome) => outcome,
+        Err(error) => return failed_call(&error, tries, policy, now),
+    };
+    match verdict {
+        Verdict::Done => Effect::Done { emit },
+        Verdict::Skip { reason } => Effect::Skip { reason: cut(&reason) },
+        Verdict::Hold { after, reason } => Effect::Hold { after, reason: cut(&reason) },
+        Verdict::Reject { code, reason } => {
+            let cause = Cause { class: Class::Rejected, code, reason: cut(&reason) };
+            Effect::DeadLetter { emit, cause }
+        }
+        Verdict::Retry { after, reason } => {
+            let failure = Failure { at: now, code: "retry".into(), text: cut(&reason) };
+            again(failure, after, Class::Exhausted, tries, policy)
+        }
+    }
+}
+
+fn failed_call(error: &CallError, tries: &mut Tries, policy: &InPlace, now: Timestamp) -> Effect {
+    let text = cut(&error.to_string());
+    let class = match error.fault() {
+        Fault::Host => return Effect::Hold { after: None, reason: text },
+        Fault::Guest => Class::GuestFault,
+        Fault::World => Class::Exhausted,
+    };
+    again(Failure { at: now, code: error.code().into(), text }, None, class, tries, policy)
+}
+
+fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tries, policy: &InPlace) -> Effect {
+    let (code, text) = (failure.code.clone(), failure.text.clone());
+    match tries.fail(failure, after, policy) {
+        Next::Again { wait } => Effect::Again { wait },
+        Next::Exhausted => {
+            let reason = cut(&format!("{text} (after {} attempts)", tries.failed()));
+            Effect::DeadLetter { emit: Vec::new(), cause: Cause { class, code, reason } }
+        }
+    }
+}
+
+/// A text of at most 500 characters, with an ellipsis where it was longer.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(REASON_LIMIT) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(REASON_LIMIT - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(called: Result<Outcome, CallError>) -> Vec<Effect> {
+        let (mut tries, policy) = (Tries::default(), InPlace::default());
+        (0..policy.attempts.get()).map(|_| triage(called.clone(), &mut tries, &policy, Timestamp(0))).collect()
+    }
+
+    fn retry() -> Verdict {
+        Verdict::Retry { after: None, reason: "down".into() }
+    }
+
+    #[test]
+    fn a_retry_becomes_a_dead_letter_after_the_last_attempt() {
+        let effects = check(Ok(Outcome::of(retry())));
+        assert!(matches!(effects[..2], [Effect::Again { .. }, Effect::Again { .. }]));
+        let Effect::DeadLetter { cause, .. } = &effects[2] else { panic!("{effects:?}") };
+        assert_eq!((cause.class, cause.reason.as_str()), (Class::Exhausted, "down (after 3 attempts)"));
+    }
+
+    #[test]
+    fn a_trap_is_tried_again_and_then_the_guests_fault() {
+        let effects = check(Err(CallError::Trap { plugin: "p".into(), reason: "boom".into() }));
+        let Effect::DeadLetter { cause, .. } = &effects[2] else { panic!("{effects:?}") };
+        assert_eq!((cause.class, cause.code.as_str()), (Class::GuestFault, "trap"));
+    }
+
+    #[test]
+    fn a_hold_and_a_failed_start_use_no_attempt() {
+        let hold = Verdict::Hold { after: None, reason: "401".into() };
+        for called in [Ok(Outcome::of(hold)), Err(CallError::Start { plugin: "p".into(), reason: "no memory".into() })]
+        {
+            let (mut tries, policy) = (Tries::default(), InPlace::default());
+            for _ in 0..10 {
+                let effect = triage(called.clone(), &mut tries, &policy, Timestamp(0));
+                assert!(matches!(effect, Effect::Hold { .. }), "{effect:?}");
+            }
+            assert_eq!(tries, Tries::default());
+        }
+    }
+
+    #[test]
+    fn emissions_of_a_retry_are_dropped_and_those_of_a_reject_kept() {
+        let emission =
+            Emission { output: "o".into(), key: None, headers: Default::default(), payload: Default::default() };
+        let with = |verdict| Outcome { verdict, emit: vec![emission.clone()] };
+        assert!(matches!(check(Ok(with(retry()))).last(), Some(Effect::DeadLetter { emit, .. }) if emit.is_empty()));
+        let reject = Verdict::Reject { code: "c".into(), reason: "r".into() };
+        assert!(matches!(check(Ok(with(reject))).first(), Some(Effect::DeadLetter { emit, .. }) if emit.len() == 1));
+    }
+
+    #[test]
+    fn long_reasons_are_cut() {
+        assert_eq!(cut(&"ü".repeat(600)).chars().count(), 500);
+        assert_eq!(cut("short"), "short");
+    }
+}
