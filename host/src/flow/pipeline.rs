@@ -101,6 +101,12 @@ impl Due {
             Self::Start(work) | Self::Publish { work, .. } => work,
         }
     }
+
+    fn into_work(self) -> Work {
+        match self {
+            Self::Start(work) | Self::Publish { work, .. } => work,
+        }
+    }
 }
 
 /// One running pipeline.
@@ -400,9 +406,7 @@ impl Pipeline {
         let of = |work: &Work| partitions.contains(work.partition());
         self.in_flight.close(partitions);
         let waits = |due: &Due| matches!(due, Due::Start(work) if of(work));
-        let backing_off = self.timers.remove_where(waits).into_iter().map(|due| match due {
-            Due::Start(work) | Due::Publish { work, .. } => work,
-        });
+        let backing_off = self.timers.remove_where(waits).into_iter().map(Due::into_work);
         let (again, kept) = std::mem::take(&mut self.again).into_iter().partition(of);
         self.again = kept;
         let again: VecDeque<Work> = again;
@@ -415,9 +419,7 @@ impl Pipeline {
     fn give_up_publishing(&mut self, partitions: &[Partition]) {
         let of = |due: &Due| partitions.contains(due.work().partition());
         for due in self.timers.remove_where(of) {
-            if let Due::Start(work) | Due::Publish { work, .. } = due {
-                self.in_flight.give_up(work);
-            }
+            self.in_flight.give_up(due.into_work());
         }
         if !self.timers.iter().any(|due| matches!(due, Due::Publish { .. })) {
             self.sink_trouble = None;

@@ -14,7 +14,7 @@ use crate::plugin::{Attempt, CallError, Plugin};
 
 /// How a message is settled once its effect is durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Settlement {
+pub(super) enum Settlement {
     /// Processed.
     Done,
     /// Dead-lettered under this code.
@@ -25,7 +25,7 @@ pub enum Settlement {
 }
 
 /// How a task ended.
-pub enum Ended {
+pub(super) enum Ended {
     /// The plugin answered.
     Called {
         /// The message.
@@ -66,7 +66,7 @@ struct Entry {
 
 /// The running tasks. Calls are bounded by the pipeline's concurrency, effects by its window.
 #[derive(Default)]
-pub struct Stages {
+pub(super) struct Stages {
     tasks: JoinSet<Ended>,
     entries: HashMap<Id, Entry>,
     calls: usize,
@@ -74,7 +74,7 @@ pub struct Stages {
 
 impl Stages {
     /// Runs a message through the plugin.
-    pub fn call(&mut self, work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt) {
+    pub(super) fn call(&mut self, work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt) {
         let entry = (work.partition().clone(), work.lane().clone(), work.trial);
         let abort = self.tasks.spawn(async move {
             let called = plugin.call(work.message.clone(), attempt).await;
@@ -85,7 +85,7 @@ impl Stages {
     }
 
     /// Makes an effect durable.
-    pub fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending) {
+    pub(super) fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending) {
         let entry = (work.partition().clone(), work.lane().clone(), work.trial);
         let abort = self.tasks.spawn(async move {
             let publication = pending.write().await;
@@ -95,7 +95,7 @@ impl Stages {
     }
 
     /// The next task that ends; waits for ever when none runs. Cancel safe.
-    pub async fn next(&mut self) -> Ended {
+    pub(super) async fn next(&mut self) -> Ended {
         let Some(joined) = self.tasks.join_next_with_id().await else {
             return std::future::pending().await;
         };
@@ -117,17 +117,17 @@ impl Stages {
     }
 
     /// Messages in the plugin.
-    pub fn calls(&self) -> usize {
+    pub(super) fn calls(&self) -> usize {
         self.calls
     }
 
     /// Whether no task runs for any of these partitions.
-    pub fn is_empty_of(&self, partitions: &[Partition]) -> bool {
+    pub(super) fn is_empty_of(&self, partitions: &[Partition]) -> bool {
         !self.entries.values().any(|entry| partitions.contains(&entry.partition))
     }
 
     /// Aborts the tasks of these partitions; each still ends, as [`Ended::Aborted`] or with what it had finished.
-    pub fn abort(&mut self, partitions: &[Partition]) {
+    pub(super) fn abort(&mut self, partitions: &[Partition]) {
         for entry in self.entries.values().filter(|entry| partitions.contains(&entry.partition)) {
             entry.abort.abort();
         }

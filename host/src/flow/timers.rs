@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Items by the time at which they are due.
 #[derive(Debug)]
-pub struct Timers<T> {
+pub(super) struct Timers<T> {
     items: BTreeMap<(Instant, u64), T>,
     count: u64,
 }
@@ -19,29 +19,29 @@ impl<T> Default for Timers<T> {
 
 impl<T> Timers<T> {
     /// Adds an item.
-    pub fn push(&mut self, at: Instant, item: T) {
+    pub(super) fn push(&mut self, at: Instant, item: T) {
         self.count += 1;
         self.items.insert((at, self.count), item);
     }
 
     /// When the next item is due.
-    pub fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Instant> {
         self.items.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// An item that is due.
-    pub fn due(&mut self, now: Instant) -> Option<T> {
+    pub(super) fn due(&mut self, now: Instant) -> Option<T> {
         let entry = self.items.first_entry()?;
         (entry.key().0 <= now).then(|| entry.remove())
     }
 
     /// Removes the items that are gone.
-    pub fn remove_where(&mut self, gone: impl Fn(&T) -> bool) -> Vec<T> {
+    pub(super) fn remove_where(&mut self, gone: impl Fn(&T) -> bool) -> Vec<T> {
         self.items.extract_if(.., |_, item| gone(item)).map(|(_, item)| item).collect()
     }
 
     /// All items.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.values()
     }
 }

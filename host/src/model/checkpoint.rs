@@ -73,7 +73,7 @@ impl Checkpoint {
     /// as varint differences or as a bitmap, whichever is shorter.
     pub fn encode(&self) -> Vec<u8> {
         let deltas = self.encode_deltas();
-        let bitmap_len = usize::try_from((self.span() + 7) / 8).unwrap_or(usize::MAX);
+        let bitmap_len = usize::try_from(self.span().div_ceil(8)).unwrap_or(usize::MAX);
         let (format, tail) =
             if deltas.len() <= bitmap_len { (DELTAS, deltas) } else { (BITMAP, self.encode_bitmap(bitmap_len)) };
         let mut bytes = vec![format];
