@@ -579,3 +579,7 @@ fn trace(work: &Work) -> &str {
     let headers = &work.message.headers;
     headers.text("trace_id").or_else(|| headers.text("traceparent")).unwrap_or("")
 }
+
+#[cfg(test)]
+#[path = "pipeline_tests.rs"]
+mod tests;
