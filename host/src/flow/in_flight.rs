@@ -268,3 +268,7 @@ impl InFlight {
         (room > 0 || bytes == 0).then_some(room)
     }
 }
+
+#[cfg(test)]
+#[path = "in_flight_tests.rs"]
+mod tests;
