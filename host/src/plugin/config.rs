@@ -55,3 +55,15 @@ pub enum Isolation {
     /// Dropped after each call.
     Fresh,
 }
+
+/// What a pipeline lets its plugin use: names of the spec. Nothing is granted by default.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
+    /// Endpoints that requests may name.
+    pub endpoints: Vec<String>,
+    /// Stores that blob calls may name.
+    pub stores: Vec<String>,
+    /// Key-value stores that calls may name.
+    pub keyvalues: Vec<String>,
+}
