@@ -154,8 +154,13 @@ impl Pipeline {
         }
     }
 
-    /// Runs until told to stop, or until it cannot go on.
-    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> End {
+    /// Runs until told to stop, or until it cannot go on. Says how it was at its end.
+    pub async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> (End, Snapshot) {
+        let end = self.run_to_end(commands).await;
+        (end, self.snapshot())
+    }
+
+    async fn run_to_end(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
         loop {
             self.start();
             self.begin_commit();

@@ -133,7 +133,7 @@ async fn run(order: config::Order, payloads: &[&'static str], unavailable: usize
     let pipeline = tokio::spawn(async move { Pipeline::new(settings, parts).run(&mut inbox).await });
     tokio::time::sleep(Duration::from_secs(60)).await;
     commands.send(Command::Stop).await.unwrap();
-    let end = pipeline.await.unwrap();
+    let (end, _) = pipeline.await.unwrap();
     let code = |record: &Record| record.headers.text("lockgate-code").map(str::to_owned);
     Ran {
         end,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
@@ -33,16 +33,26 @@ pub enum OpenError {
 /// Opens a pipeline: source, plugin and sinks anew.
 pub type Open = Box<dyn Fn() -> BoxFuture<'static, Result<(Settings, Parts), OpenError>> + Send + Sync>;
 
+/// How a supervised pipeline ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// Why.
+    pub end: End,
+    /// As it was at its end; `None` when it never got to run.
+    pub last: Option<Snapshot>,
+}
+
 /// A supervised pipeline.
 pub struct Handle {
     /// Its name.
     pub pipeline: Arc<str>,
     commands: mpsc::Sender<Command>,
-    task: JoinHandle<End>,
+    ending: watch::Receiver<Option<Ending>>,
+    task: JoinHandle<()>,
 }
 
 impl Handle {
-    /// How it is now; `None` once it has ended.
+    /// How it is now; `None` once it has ended. Waits while the pipeline is being opened.
     pub async fn snapshot(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Snapshot(reply)).await.ok()?;
@@ -55,64 +65,84 @@ impl Handle {
         let _ = self.commands.send(Command::Stop).await;
     }
 
-    /// Whether it has ended.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// How it ended; `None` while it runs.
+    pub fn ending(&self) -> Option<Ending> {
+        if !self.task.is_finished() {
+            return None;
+        }
+        let broken = || Ending { end: End::Broken { reason: "its supervisor panicked".into() }, last: None };
+        Some(self.ending.borrow().clone().unwrap_or_else(broken))
     }
 
     /// Waits for its end.
     pub async fn end(self) -> End {
-        self.task.await.unwrap_or_else(|error| End::Broken { reason: error.to_string() })
+        if let Err(error) = self.task.await {
+            return End::Broken { reason: error.to_string() };
+        }
+        self.ending.borrow().as_ref().map_or(End::Stopped, |ending| ending.end.clone())
     }
 }
 
 /// Starts a pipeline and keeps it running.
 pub fn supervise(pipeline: Arc<str>, open: Open) -> Handle {
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let task = tokio::spawn(keep_running(pipeline.clone(), open, inbox));
-    Handle { pipeline, commands, task }
+    let (tell, ending) = watch::channel(None);
+    let name = pipeline.clone();
+    let task = tokio::spawn(async move {
+        let ending = keep_running(name, open, inbox).await;
+        tell.send_replace(Some(ending));
+    });
+    Handle { pipeline, commands, ending, task }
 }
 
-async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiver<Command>) -> End {
-    let mut wait = FIRST_WAIT;
+async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiver<Command>) -> Ending {
+    let (mut wait, mut last) = (FIRST_WAIT, None);
     loop {
         let reason = match open().await {
-            Ok((settings, parts)) => match run(settings, parts, &mut commands).await {
-                End::Broken { reason } => {
-                    error!(%pipeline, reason, "a bug of the host broke the pipeline; it starts again from its checkpoint");
-                    reason
+            Ok((settings, parts)) => {
+                let ending = run(settings, parts, &mut commands).await;
+                last = ending.last.or(last);
+                match ending.end {
+                    End::Broken { reason } => {
+                        error!(%pipeline, reason, "a bug of the host broke the pipeline; it starts again from its checkpoint");
+                        reason
+                    }
+                    End::Failed { reason } => {
+                        error!(%pipeline, reason, "the pipeline failed");
+                        return Ending { end: End::Failed { reason }, last };
+                    }
+                    End::Stopped => return Ending { end: End::Stopped, last },
                 }
-                End::Failed { reason } => {
-                    error!(%pipeline, reason, "the pipeline failed");
-                    return End::Failed { reason };
-                }
-                End::Stopped => return End::Stopped,
-            },
+            }
             Err(OpenError::Later(reason)) => {
                 warn!(%pipeline, reason, wait = ?wait, "the pipeline cannot start; it is tried again");
                 reason
             }
             Err(OpenError::Never(reason)) => {
                 error!(%pipeline, reason, "the pipeline cannot start");
-                return End::Failed { reason };
+                return Ending { end: End::Failed { reason }, last };
             }
         };
         if sit_out(&pipeline, wait, &reason, &mut commands).await == Told::Stop {
-            return End::Stopped;
+            return Ending { end: End::Stopped, last };
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
 /// Runs the loop in a task of its own, so that a panic ends that task only.
-async fn run(settings: Settings, parts: Parts, commands: &mut mpsc::Receiver<Command>) -> End {
+async fn run(settings: Settings, parts: Parts, commands: &mut mpsc::Receiver<Command>) -> Ending {
     let (sender, mut inbox) = mpsc::channel(COMMANDS);
-    let mut task = tokio::spawn(async move { Pipeline::new(settings, parts).run(&mut inbox).await });
+    let mut task = tokio::spawn(async move {
+        let (end, last) = Pipeline::new(settings, parts).run(&mut inbox).await;
+        Ending { end, last: Some(last) }
+    });
     loop {
         tokio::select! {
             biased;
             ended = &mut task => {
-                return ended.unwrap_or_else(|error| End::Broken { reason: error.to_string() });
+                let broken = |error: tokio::task::JoinError| End::Broken { reason: error.to_string() };
+                return ended.unwrap_or_else(|error| Ending { end: broken(error), last: None });
             }
             command = commands.recv() => {
                 // Nobody is left to tell: the pipeline stops.

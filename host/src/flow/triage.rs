@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::config::InPlace;
 use super::retry::{Failure, Next, Tries};
-use crate::model::{Emission, Outcome, Timestamp, Verdict};
+use crate::model::{Emission, Outcome, Timestamp, Verdict, without_queries};
 use crate::plugin::{CallError, Fault};
 
 /// Longest text of a reason that is kept, in characters.
@@ -131,10 +131,12 @@ fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tr
     }
 }
 
-/// A text of at most 500 characters, with an ellipsis where it was longer.
+/// A plugin's text as the operator may see it: no query of a URL, and at most 500 characters, with an ellipsis where
+/// it was longer.
 fn cut(text: &str) -> String {
+    let text = without_queries(text);
     match text.char_indices().nth(REASON_LIMIT) {
-        None => text.to_owned(),
+        None => text.into_owned(),
         Some(_) => text.chars().take(REASON_LIMIT - 1).chain(['…']).collect(),
     }
 }
@@ -158,6 +160,21 @@ mod tests {
         assert!(matches!(effects[..2], [Effect::Again { .. }, Effect::Again { .. }]));
         let Effect::DeadLetter { cause, .. } = &effects[2] else { panic!("{effects:?}") };
         assert_eq!((cause.class, cause.reason.as_str()), (Class::Exhausted, "down (after 3 attempts)"));
+    }
+
+    #[test]
+    fn a_presigned_url_in_a_reason_loses_its_query() {
+        let reason = "403 from https://h/f.pdf?X-Amz-Signature=SENTINEL".to_owned();
+        for verdict in [
+            Verdict::Skip { reason: reason.clone() },
+            Verdict::Hold { after: None, reason: reason.clone() },
+            Verdict::Reject { code: "gone".into(), reason: reason.clone() },
+            Verdict::Retry { after: None, reason },
+        ] {
+            let told = format!("{:?}", check(Ok(Outcome::of(verdict))));
+            assert!(told.contains("f.pdf") || told.contains("Again"), "{told}");
+            assert!(!told.contains("SENTINEL"), "{told}");
+        }
     }
 
     #[test]

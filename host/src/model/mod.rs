@@ -5,6 +5,7 @@ pub mod clock;
 pub mod message;
 pub mod outcome;
 pub mod progress;
+pub mod redact;
 pub mod secret;
 pub mod units;
 
@@ -13,5 +14,6 @@ pub use clock::{Clock, Timestamp};
 pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Position, Record};
 pub use outcome::{Emission, Outcome, Verdict};
 pub use progress::Progress;
+pub use redact::without_queries;
 pub use secret::{Secret, SecretRef, Secrets};
 pub use units::{Period, Size};
