@@ -100,3 +100,218 @@ fn messages_of_a_partition_that_is_not_ours_are_dropped() {
     in_flight.close(&[partition(0)]);
     assert_eq!((admit(&mut in_flight, 0, 0..3, 1), admit(&mut in_flight, 7, 0..3, 1)), (0, 0));
 }
+
+mod any_interleaving {
+    //! Assigning, losing, revoking, reading, settling and committing in any order, against the obvious slow model: a
+    //! log of so many messages a partition, and the set of those that settled.
+
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PARTITIONS: u32 = 3;
+    const LOG: i64 = 12;
+    const KEYS: i64 = 3;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Assign(u32),
+        Lose(u32),
+        Revoke(u32),
+        Read(u32),
+        Start,
+        Settle(usize),
+        GiveUp(usize),
+        Commit { durable: bool },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let partition = || 0..PARTITIONS;
+        prop_oneof![
+            1 => partition().prop_map(Step::Assign),
+            1 => partition().prop_map(Step::Lose),
+            1 => partition().prop_map(Step::Revoke),
+            4 => partition().prop_map(Step::Read),
+            6 => Just(Step::Start),
+            5 => any::<usize>().prop_map(Step::Settle),
+            1 => any::<usize>().prop_map(Step::GiveUp),
+            2 => any::<bool>().prop_map(|durable| Step::Commit { durable }),
+        ]
+    }
+
+    struct Model {
+        in_flight: InFlight,
+        order: Order,
+        epoch: u64,
+        /// Where the source reads next, by partition that is ours.
+        next: BTreeMap<u32, i64>,
+        running: Vec<Work>,
+        settled: BTreeSet<(u32, i64)>,
+        stored: BTreeMap<u32, Checkpoint>,
+    }
+
+    impl Model {
+        fn new(order: Order) -> Self {
+            let limits = Limits { messages: NonZeroUsize::new(5).unwrap(), bytes: Size(1000) };
+            Self {
+                in_flight: InFlight::new(limits, order.clone()),
+                order,
+                epoch: 0,
+                next: BTreeMap::new(),
+                running: Vec::new(),
+                settled: BTreeSet::new(),
+                stored: BTreeMap::new(),
+            }
+        }
+
+        fn take(&mut self, step: Step) {
+            match step {
+                Step::Assign(index) => self.assign(index),
+                Step::Lose(index) => {
+                    self.in_flight.close(&[partition(index)]);
+                    self.in_flight.remove(&[partition(index)]);
+                    self.next.remove(&index);
+                }
+                Step::Revoke(index) => self.revoke(index),
+                Step::Read(index) => self.read(index),
+                Step::Start => self.running.extend(self.in_flight.start()),
+                Step::Settle(which) if !self.running.is_empty() => self.settle(which % self.running.len()),
+                Step::GiveUp(which) if !self.running.is_empty() => self.give_up(which % self.running.len()),
+                Step::Settle(_) | Step::GiveUp(_) => {}
+                Step::Commit { durable } => self.commit(durable),
+            }
+            self.check();
+        }
+
+        fn assign(&mut self, index: u32) {
+            self.epoch += 1;
+            let checkpoint = self.stored.get(&index).cloned();
+            self.next.insert(index, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.base().0 + 1));
+            let epoch = Epoch(self.epoch);
+            self.in_flight.assign(vec![Assignment { partition: partition(index), epoch, checkpoint }]);
+        }
+
+        /// What runs may end, then the checkpoint is stored, then the partition goes.
+        fn revoke(&mut self, index: u32) {
+            self.in_flight.close(&[partition(index)]);
+            while let Some(which) = self.running.iter().position(|work| *work.partition() == partition(index)) {
+                self.settle(which);
+            }
+            self.commit(true);
+            assert!(self.in_flight.is_stored(&[partition(index)]));
+            self.in_flight.remove(&[partition(index)]);
+            self.next.remove(&index);
+        }
+
+        fn read(&mut self, index: u32) {
+            let Some(next) = self.next.get_mut(&index) else { return };
+            let room = room(&self.in_flight, index).unwrap_or(0);
+            let end = LOG.min(*next + i64::try_from(room).unwrap());
+            let messages = (*next..end).map(|position| message(index, position)).collect();
+            *next = end;
+            let lag = u64::try_from(LOG - end).unwrap();
+            self.in_flight.admit(Batch { partition: partition(index), messages, lag });
+        }
+
+        fn settle(&mut self, which: usize) {
+            let work = self.running.remove(which);
+            let place = (work.partition().index, work.message.origin.position.0);
+            if self.in_flight.settle(work) {
+                assert!(self.settled.insert(place) || self.repeats_are_due(place), "{place:?} settled twice");
+            }
+        }
+
+        /// A message may settle again only when its first settling was not stored.
+        fn repeats_are_due(&self, (index, position): (u32, i64)) -> bool {
+            self.stored.get(&index).is_none_or(|stored| !stored.is_settled(Position(position)))
+        }
+
+        /// As on a stop: the message is not started again in this assignment, so the partition is assigned anew.
+        fn give_up(&mut self, which: usize) {
+            let work = self.running.remove(which);
+            let (index, owned) = (work.partition().index, self.in_flight.owns(&work));
+            self.in_flight.give_up(work);
+            if owned {
+                self.in_flight.close(&[partition(index)]);
+                self.in_flight.remove(&[partition(index)]);
+                self.next.remove(&index);
+            }
+        }
+
+        fn commit(&mut self, durable: bool) {
+            let commits = self.in_flight.commits();
+            if !durable {
+                return self.in_flight.not_stored();
+            }
+            for commit in &commits {
+                let before = self.stored.insert(commit.partition.index, commit.checkpoint.clone());
+                let moved_back = before.is_some_and(|before| before.base() > commit.checkpoint.base());
+                assert!(!moved_back, "a checkpoint moved back");
+            }
+            self.in_flight.stored(commits);
+        }
+
+        fn check(&self) {
+            assert!(self.in_flight.unsettled() <= 5 + PARTITIONS as usize, "the window is overrun");
+            let states = self.in_flight.states();
+            let now = states.iter().filter_map(|state| Some((state.partition.index, state.checkpoint.as_ref()?)));
+            for (index, checkpoint) in now.chain(self.stored.iter().map(|(index, stored)| (*index, stored))) {
+                let passed = |position: &i64| checkpoint.is_settled(Position(*position));
+                let wrong: Vec<i64> =
+                    (0..LOG).filter(passed).filter(|position| !self.settled.contains(&(index, *position))).collect();
+                assert!(wrong.is_empty(), "{checkpoint:?} of partition {index} passes {wrong:?}");
+            }
+            let owned = self.running.iter().filter(|work| self.in_flight.owns(work));
+            let mut lanes = BTreeSet::new();
+            for work in owned.filter(|_| self.order != Order::None) {
+                let lane = (work.partition().index, self.lane(work.message.origin.position.0));
+                assert!(lanes.insert(lane), "two messages of one lane run at once");
+            }
+        }
+
+        fn lane(&self, position: i64) -> i64 {
+            if self.order == Order::Key { position % KEYS } else { 0 }
+        }
+    }
+
+    fn message(index: u32, position: i64) -> Message {
+        Message {
+            id: MessageId::given("m"),
+            origin: Origin {
+                transport: "bus".into(),
+                partition: partition(index),
+                position: Position(position),
+                enqueued: Timestamp(0),
+            },
+            key: Some(format!("{index}-{}", position % KEYS).into()),
+            headers: Headers::default(),
+            payload: Bytes::from_static(b"x"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_checkpoint_passes_an_unsettled_message_and_everything_settles_in_the_end(
+            order in prop_oneof![Just(Order::None), Just(Order::Key), Just(Order::Partition)],
+            steps in proptest::collection::vec(step(), 0..120),
+        ) {
+            let mut model = Model::new(order);
+            steps.into_iter().for_each(|step| model.take(step));
+            // Everything still running belongs to somebody: let it end, then take every partition and work it off.
+            while !model.running.is_empty() {
+                model.take(Step::Settle(0));
+            }
+            (0..PARTITIONS).for_each(|index| model.take(Step::Assign(index)));
+            for round in 0..u32::try_from(LOG).unwrap() * PARTITIONS * 2 {
+                model.take(Step::Read(round % PARTITIONS));
+                model.take(Step::Start);
+                model.take(Step::Settle(0));
+                model.take(Step::Commit { durable: true });
+            }
+            let end = Checkpoint::plain(Position(LOG - 1));
+            prop_assert!((0..PARTITIONS).all(|index| model.stored.get(&index) == Some(&end)), "{:?}", model.stored);
+        }
+    }
+}

@@ -7,25 +7,32 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::*;
-use crate::model::{Headers, Message, MessageId, Origin, Outcome, Position, Record, Timestamp, Verdict};
+use crate::flow::router::Route;
+use crate::model::{Emission, Headers, Message, MessageId, Origin, Outcome, Position, Record, Timestamp, Verdict};
 use crate::plugin::{Attempt, CallError};
 use crate::transport::{Assignment, Batch, Epoch, Sink, WriteError, Written};
 
-/// Hands out scripted events as demand allows, and keeps the last checkpoint that was committed.
+/// Hands out scripted events, each not before its time and as demand allows, and keeps the last checkpoint that was
+/// committed.
 struct Scripted {
-    events: VecDeque<SourceEvent>,
+    events: VecDeque<(Instant, SourceEvent)>,
     stored: Arc<Mutex<Option<String>>>,
 }
 
 #[async_trait]
 impl Source for Scripted {
     async fn next(&mut self, demand: &Demand) -> SourceEvent {
-        let allowed = match self.events.front() {
-            Some(SourceEvent::Messages(batch)) => demand.0.contains_key(&batch.partition),
-            front => front.is_some(),
+        match self.events.front() {
+            Some((_, SourceEvent::Messages(batch))) if !demand.0.contains_key(&batch.partition) => {}
+            Some((due, _)) => sleep_until(*due).await,
+            None => {}
+        }
+        let allowed = |(_, event): &mut (Instant, SourceEvent)| match event {
+            SourceEvent::Messages(batch) => demand.0.contains_key(&batch.partition),
+            _ => true,
         };
-        match self.events.pop_front_if(|_| allowed) {
-            Some(event) => event,
+        match self.events.pop_front_if(allowed) {
+            Some((_, event)) => event,
             None => std::future::pending().await,
         }
     }
@@ -40,17 +47,38 @@ impl Source for Scripted {
 
 /// Answers by what the payload says, and keeps what was called.
 #[derive(Default)]
-struct Obedient(Mutex<Vec<(i64, u32)>>);
+struct Obedient {
+    calls: Mutex<Vec<(i64, u32)>>,
+    holds: Mutex<u32>,
+}
 
 #[async_trait]
 impl Plugin for Obedient {
     async fn call(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError> {
-        self.0.lock().unwrap().push((message.origin.position.0, attempt.number.get()));
+        self.calls.lock().unwrap().push((message.origin.position.0, attempt.number.get()));
         let reason = "told to".to_owned();
         let verdict = match &message.payload[..] {
             b"done" => Verdict::Done,
             b"retry" => Verdict::Retry { after: None, reason },
             b"never" => std::future::pending().await,
+            b"slow" => {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Verdict::Done
+            }
+            b"hold twice" => {
+                let mut holds = self.holds.lock().unwrap();
+                *holds += 1;
+                if *holds > 2 { Verdict::Done } else { Verdict::Hold { after: None, reason } }
+            }
+            b"emit" => {
+                let emission = Emission {
+                    output: "out".into(),
+                    key: None,
+                    headers: Headers::default(),
+                    payload: Bytes::from_static(b"made"),
+                };
+                return Ok(Outcome { verdict: Verdict::Done, emit: vec![emission] });
+            }
             other => Verdict::Reject { code: String::from_utf8_lossy(other).into_owned(), reason },
         };
         Ok(Outcome::of(verdict))
@@ -83,11 +111,23 @@ impl Sink for Letters {
     }
 }
 
+/// Refuses every record.
+struct Refusing;
+
+#[async_trait]
+impl Sink for Refusing {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+        let refused = WriteError::Refused { topic: "out".into(), reason: "too large".into() };
+        records.iter().map(|_| Err(refused.clone())).collect()
+    }
+}
+
 struct Ran {
     end: End,
     stored: Option<String>,
     calls: Vec<(i64, u32)>,
     letters: Vec<Option<String>>,
+    counts: Counts,
 }
 
 fn message(position: i64, payload: &'static str) -> Message {
@@ -105,20 +145,18 @@ fn message(position: i64, payload: &'static str) -> Message {
     }
 }
 
-/// Runs one partition of messages for a minute, then stops the pipeline.
-async fn run(order: config::Order, payloads: &[&'static str], unavailable: usize) -> Ran {
-    let partition = Partition::new("t", 0);
+fn partition() -> Partition {
+    Partition::new("t", 0)
+}
+
+fn messages(payloads: &[&'static str]) -> SourceEvent {
     let messages = (0..).zip(payloads).map(|(position, payload)| message(position, payload)).collect();
-    let assignment = Assignment { partition: partition.clone(), epoch: Epoch(1), checkpoint: None };
-    let events = VecDeque::from([
-        SourceEvent::Assigned(vec![assignment]),
-        SourceEvent::Messages(Batch { partition, messages, lag: 0 }),
-    ]);
-    let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
-    let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
-    let router = Router { pipeline: "p".into(), outputs: Default::default(), dead_letter: letters.clone() };
+    SourceEvent::Messages(Batch { partition: partition(), messages, lag: 0 })
+}
+
+fn settings(order: config::Order) -> Settings {
     let maker = Maker { pipeline: "p".into(), plugin: "g".into(), version: "1".into(), sha256: "00".into() };
-    let settings = Settings {
+    Settings {
         maker,
         concurrency: 4,
         in_flight: config::InFlight::default(),
@@ -126,20 +164,40 @@ async fn run(order: config::Order, payloads: &[&'static str], unavailable: usize
         retry: config::Retry::default(),
         checkpoint_every: Duration::from_secs(1),
         drain_for: Duration::from_secs(5),
-    };
+    }
+}
+
+/// Runs one partition of messages for a minute, then stops the pipeline.
+async fn run(order: config::Order, payloads: &[&'static str], unavailable: usize) -> Ran {
+    run_script(order, vec![(0, messages(payloads))], unavailable).await
+}
+
+/// Runs what a source tells, each at its second, for a minute, then stops the pipeline. The partition is assigned at
+/// the start.
+async fn run_script(order: config::Order, script: Vec<(u64, SourceEvent)>, unavailable: usize) -> Ran {
+    let start = Instant::now();
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let assigned = [(0, SourceEvent::Assigned(vec![assignment]))];
+    let at = |(seconds, event)| (start + Duration::from_secs(seconds), event);
+    let events = assigned.into_iter().chain(script).map(at).collect();
+    let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
+    let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
+    let outputs = [("out".to_owned(), Route::Topic(Arc::new(Refusing)))].into();
+    let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone() };
     let source = Box::new(Scripted { events, stored: stored.clone() });
     let parts = Parts { source, plugin: plugin.clone(), router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
-    let pipeline = tokio::spawn(async move { Pipeline::new(settings, parts).run(&mut inbox).await });
+    let pipeline = tokio::spawn(async move { Pipeline::new(settings(order), parts).run(&mut inbox).await });
     tokio::time::sleep(Duration::from_secs(60)).await;
     commands.send(Command::Stop).await.unwrap();
-    let (end, _) = pipeline.await.unwrap();
+    let (end, last) = pipeline.await.unwrap();
     let code = |record: &Record| record.headers.text("lockgate-code").map(str::to_owned);
     Ran {
         end,
         stored: stored.lock().unwrap().clone(),
-        calls: plugin.0.lock().unwrap().clone(),
+        calls: plugin.calls.lock().unwrap().clone(),
         letters: letters.records.lock().unwrap().iter().map(code).collect(),
+        counts: last.counts,
     }
 }
 
@@ -167,4 +225,86 @@ async fn a_dead_letter_topic_that_is_down_is_waited_for() {
 async fn messages_of_one_partition_wait_for_each_other_when_told() {
     let ran = run(config::Order::Partition, &["retry", "done"], 0).await;
     assert_eq!(ran.calls, [(0, 1), (0, 2), (0, 3), (1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_message_is_tried_alone_until_it_passes_and_uses_no_attempt() {
+    let script = vec![(0, messages(&["hold twice"])), (5, later(&["done", "done"]))];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert_eq!(ran.calls, [(0, 1), (0, 1), (0, 1), (1, 1), (2, 1)], "nothing else starts while one is held");
+    assert_eq!((ran.stored.as_deref(), ran.counts.done, ran.counts.retried), (Some("base 2"), 3, 0));
+}
+
+/// The messages that follow the first.
+fn later(payloads: &[&'static str]) -> SourceEvent {
+    let messages = (1..).zip(payloads).map(|(position, payload)| message(position, payload)).collect();
+    SourceEvent::Messages(Batch { partition: partition(), messages, lag: 0 })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_asked_back_goes_after_what_runs_has_settled_and_is_stored() {
+    let (reply, released) = oneshot::channel();
+    let revoked = SourceEvent::Revoked { partitions: vec![partition()], reply };
+    let script = vec![(0, messages(&["slow", "retry", "done"])), (0, revoked)];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert_eq!(released.await, Ok(()));
+    assert_eq!(ran.calls, [(0, 1), (1, 1), (2, 1)], "what backs off is given up");
+    assert_eq!(ran.stored.as_deref(), Some("base 0, settled above to 2 but [1]"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_asked_back_does_not_wait_longer_than_it_may() {
+    let (reply, released) = oneshot::channel();
+    let revoked = SourceEvent::Revoked { partitions: vec![partition()], reply };
+    let script = vec![(0, messages(&["done", "never"])), (0, revoked)];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert_eq!((released.await, ran.stored.as_deref()), (Ok(()), Some("base 0")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_lost_partition_is_published_or_stored() {
+    let script = vec![(0, messages(&["slow", "bad"])), (2, SourceEvent::Lost(vec![partition()]))];
+    let ran = run_script(config::Order::None, script, 1000).await;
+    assert_eq!((ran.end, ran.letters), (End::Stopped, vec![]));
+    assert_eq!((ran.counts.done, ran.counts.dead.len()), (0, 0));
+    assert!(ran.stored.is_none_or(|stored| !stored.contains("settled above")), "the slow message never counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_emission_that_its_topic_refuses_makes_its_message_a_dead_letter() {
+    let ran = run(config::Order::None, &["emit"], 0).await;
+    assert_eq!((ran.letters, ran.stored.as_deref()), (vec![Some("refused".to_owned())], Some("base 0")));
+    assert_eq!((ran.counts.done, ran.counts.dead.get("refused")), (0, Some(&1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_comes_back_goes_on_from_its_checkpoint() {
+    let again = Assignment {
+        partition: partition(),
+        epoch: Epoch(2),
+        checkpoint: Some(crate::model::Checkpoint::new(Position(0), Position(2), vec![Position(1)])),
+    };
+    let script = vec![
+        (0, messages(&["done", "never", "done"])),
+        (2, SourceEvent::Lost(vec![partition()])),
+        (3, SourceEvent::Assigned(vec![again])),
+        (3, later(&["done", "done"])),
+    ];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert_eq!(ran.calls, [(0, 1), (1, 1), (2, 1), (1, 1)], "what was settled does not run again");
+    assert_eq!(ran.stored.as_deref(), Some("base 2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_for_good_ends_the_pipeline_and_says_why() {
+    let gone =
+        crate::transport::TransportError::LostPosition { partition: partition(), from: Position(0), to: Position(9) };
+    let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
+    let source = Box::new(Scripted { events: [(Instant::now(), SourceEvent::Failed(gone))].into(), stored });
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
+    let (_commands, mut inbox) = mpsc::channel(1);
+    let (end, _) = Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await;
+    let End::Failed { reason } = end else { panic!("{end:?}") };
+    assert_eq!(reason, "t/0: messages 0 to 9 were not settled but are no longer kept");
 }
