@@ -180,3 +180,7 @@ async fn sit_out(pipeline: &Arc<str>, wait: Duration, reason: &str, commands: &m
         }
     }
 }
+
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

@@ -1,0 +1,126 @@
+//! The supervisor over sources that panic, fail for good or stay silent, in paused time.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::flow::config;
+use crate::flow::dead_letter::Maker;
+use crate::flow::router::Router;
+use crate::model::{Clock, Message, Outcome, Record, Verdict};
+use crate::plugin::{Attempt, CallError, Plugin};
+use crate::transport::{Commit, CommitError, Demand, Sink, Source, SourceEvent, TransportError, WriteError, Written};
+
+/// A source that panics, fails for good, or stays silent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Panics,
+    Damaged,
+    Silent,
+}
+
+struct Moody(Mood);
+
+#[async_trait]
+impl Source for Moody {
+    async fn next(&mut self, _: &Demand) -> SourceEvent {
+        match self.0 {
+            Mood::Panics => panic!("a bug"),
+            Mood::Damaged => {
+                let error = TransportError::Damaged { transport: "bus".into(), reason: "page 7".into() };
+                SourceEvent::Failed(error)
+            }
+            Mood::Silent => std::future::pending().await,
+        }
+    }
+
+    fn commit(&mut self, _: Vec<Commit>) -> BoxFuture<'static, Result<(), CommitError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Idle;
+
+#[async_trait]
+impl Plugin for Idle {
+    async fn call(&self, _: Arc<Message>, _: Attempt) -> Result<Outcome, CallError> {
+        Ok(Outcome::of(Verdict::Done))
+    }
+
+    fn bytes_moved(&self) -> u64 {
+        0
+    }
+}
+
+#[async_trait]
+impl Sink for Idle {
+    async fn write(&self, _: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+        Vec::new()
+    }
+}
+
+fn parts(mood: Mood) -> (Settings, Parts) {
+    let maker = Maker { pipeline: "p".into(), plugin: "g".into(), version: "1".into(), sha256: "00".into() };
+    let settings = Settings {
+        maker,
+        concurrency: 1,
+        in_flight: config::InFlight::default(),
+        order: config::Order::None,
+        retry: config::Retry::default(),
+        checkpoint_every: Duration::from_secs(1),
+        drain_for: Duration::from_secs(1),
+    };
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle) };
+    let source = Box::new(Moody(mood));
+    (settings, Parts { source, plugin: Arc::new(Idle), router: Arc::new(router), clock: Clock::system() })
+}
+
+/// Supervises a pipeline whose n-th opening ends as told; the last one stays. Counts openings.
+fn supervised(openings: Vec<Result<Mood, OpenError>>) -> (Handle, Arc<AtomicU32>) {
+    let opened = Arc::new(AtomicU32::new(0));
+    let count = opened.clone();
+    let open: Open = Box::new(move || {
+        let nth = usize::try_from(count.fetch_add(1, Ordering::Relaxed)).unwrap();
+        let opening = openings[nth.min(openings.len() - 1)].clone();
+        Box::pin(async move { opening.map(parts) })
+    });
+    (supervise("p".into(), open), opened)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unreachable_is_tried_again_and_tells_so_meanwhile() {
+    let (handle, opened) = supervised(vec![Err(OpenError::Later("no route".into())), Ok(Mood::Silent)]);
+    let state = handle.snapshot().await.unwrap().state;
+    assert_eq!(state, State::Blocked { reason: "no route".into() });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((handle.snapshot().await.unwrap().state, opened.load(Ordering::Relaxed)), (State::Starting, 2));
+    handle.stop().await;
+    assert_eq!(handle.end().await, End::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_of_the_host_rebuilds_the_pipeline() {
+    let (handle, opened) = supervised(vec![Ok(Mood::Panics), Ok(Mood::Panics), Ok(Mood::Silent)]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((handle.snapshot().await.unwrap().state, opened.load(Ordering::Relaxed)), (State::Starting, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_somebody_ends_the_pipeline_with_its_reason() {
+    for opening in [Err(OpenError::Never("no topic t".into())), Ok(Mood::Damaged)] {
+        let (handle, opened) = supervised(vec![opening]);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let end = handle.ending().unwrap().end;
+        let End::Failed { reason } = end else { panic!("{end:?}") };
+        assert!(reason.contains("no topic t") || reason.contains("page 7"), "{reason}");
+        assert_eq!((opened.load(Ordering::Relaxed), handle.snapshot().await), (1, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_while_the_pipeline_cannot_start() {
+    let (handle, _) = supervised(vec![Err(OpenError::Later("no route".into()))]);
+    handle.stop().await;
+    assert_eq!(handle.end().await, End::Stopped);
+}
