@@ -30,6 +30,20 @@ const SINK_LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a stop waits for its last commit beyond `drain_for`.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
+/// A log line about one message: says which one in every field that people search by.
+macro_rules! tell {
+    ($level:ident, $self:ident, $work:ident, $($fact:tt)+) => {
+        $level!(
+            pipeline = %$self.settings.maker.pipeline,
+            partition = %$work.partition(),
+            offset = %$work.message.origin.position,
+            message = %$work.message.id,
+            trace = $work.message.trace(),
+            $($fact)+
+        )
+    };
+}
+
 /// How a pipeline delivers.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -257,7 +271,7 @@ impl Pipeline {
                 self.publish(work, Settlement::Done, pending);
             }
             Effect::Skip { reason } => {
-                debug!(pipeline = %self.settings.maker.pipeline, message = %work.message.id, reason, "skipped");
+                tell!(debug, self, work, reason, "skipped");
                 if self.in_flight.settle(work) {
                     Counts::count(&mut self.counts.skipped, &reason);
                 }
@@ -292,8 +306,7 @@ impl Pipeline {
             return self.give_up(work);
         }
         work.trial = false;
-        warn!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
-            offset = %work.message.origin.position, message = %work.message.id, reason, "the pipeline is held");
+        tell!(warn, self, work, reason, "the pipeline is held");
         self.gate.hold(work, after, reason, self.parts.clock.now().into_std());
     }
 
@@ -303,16 +316,13 @@ impl Pipeline {
         }
         self.counts.retried += 1;
         let failure = work.tries.failures().last();
-        debug!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
-            offset = %work.message.origin.position, message = %work.message.id, wait = ?wait,
-            reason = failure.map_or("", |failure| failure.text.as_str()), "tried again later");
+        let reason = failure.map_or("", |failure| failure.text.as_str());
+        tell!(debug, self, work, wait = ?wait, reason, "tried again later");
         self.timers.push(self.parts.clock.now() + wait, Due::Start(work));
     }
 
     fn dead_letter(&mut self, work: Work, pending: Pending, cause: &Cause) {
-        warn!(pipeline = %self.settings.maker.pipeline, partition = %work.partition(),
-            offset = %work.message.origin.position, message = %work.message.id, trace = trace(&work),
-            class = cause.class.as_str(), code = cause.code, reason = cause.reason, "dead letter");
+        tell!(warn, self, work, class = cause.class.as_str(), code = cause.code, reason = cause.reason, "dead letter");
         let now = self.parts.clock.wall();
         let record = dead_letter(&work.message, cause, &work.tries, &self.settings.maker, now);
         let pending = self.parts.router.letter(pending, record);
@@ -577,12 +587,6 @@ async fn committed(committing: &mut Option<Committing>) -> Result<(), CommitErro
         Some(committing) => (&mut committing.done).await,
         None => std::future::pending().await,
     }
-}
-
-/// The trace that support staff search for: the message's `trace_id`, or its W3C trace context.
-fn trace(work: &Work) -> &str {
-    let headers = &work.message.headers;
-    headers.text("trace_id").or_else(|| headers.text("traceparent")).unwrap_or("")
 }
 
 #[cfg(test)]

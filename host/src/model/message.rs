@@ -178,6 +178,11 @@ pub struct Message {
 }
 
 impl Message {
+    /// The trace that support staff search for: the header `trace_id`, or else the W3C trace context.
+    pub fn trace(&self) -> &str {
+        self.headers.text("trace_id").or_else(|| self.headers.text("traceparent")).unwrap_or("")
+    }
+
     /// What the message weighs against `in_flight.bytes`.
     pub fn size(&self) -> u64 {
         (self.payload.len() + self.headers.size() + self.key.as_ref().map_or(0, Bytes::len)) as u64
