@@ -10,6 +10,12 @@ use futures::stream::BoxStream;
 use crate::model::Progress;
 
 pub mod config;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+#[cfg(test)]
+mod intake;
+#[cfg(test)]
+mod memory;
 mod path;
 
 pub use path::{BlobPath, PathError};
