@@ -12,12 +12,13 @@ use crate::model::Progress;
 pub mod config;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
-#[cfg(test)]
+mod directory;
 mod intake;
-#[cfg(test)]
 mod memory;
+mod open;
 mod path;
 
+pub use open::{SetupError, open};
 pub use path::{BlobPath, PathError};
 
 /// A blob as it stands.
