@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::BlobStore;
+use super::azure::Azure;
 use super::config::Config;
 use super::directory::Directory;
 use super::memory::Memory;
@@ -58,7 +59,7 @@ impl SetupError {
 
 /// Opens the store that the spec calls `name`. Blocks on the file system for a directory, shortly, so call it while
 /// starting.
-pub fn open(name: &str, config: &Config, _: &Secrets) -> Result<Arc<dyn BlobStore>, SetupError> {
+pub fn open(name: &str, config: &Config, secrets: &Secrets) -> Result<Arc<dyn BlobStore>, SetupError> {
     match config {
         Config::Memory {} => Ok(Arc::new(Memory::default())),
         Config::Directory { path } => match Directory::open(path) {
@@ -67,10 +68,6 @@ pub fn open(name: &str, config: &Config, _: &Secrets) -> Result<Arc<dyn BlobStor
                 Err(SetupError::Folder { store: name.to_owned(), path: path.clone(), reason: error.to_string() })
             }
         },
-        Config::Azure { .. } => Err(SetupError::Invalid {
-            store: name.to_owned(),
-            field: "azure",
-            reason: "is not supported by this build".to_owned(),
-        }),
+        Config::Azure { .. } => Ok(Arc::new(Azure::open(name, config, secrets, |key| std::env::var(key).ok())?)),
     }
 }

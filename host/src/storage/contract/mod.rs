@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
+pub use super::azure::create_container;
 use super::{BlobPath, BlobStore, PutOptions, Replace, Source, StoreError, Stored};
 use crate::model::Progress;
 
