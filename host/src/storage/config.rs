@@ -27,7 +27,8 @@ pub enum Config {
         /// A folder within the container that every path is below.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prefix: Option<String>,
-        /// Where the account answers, where that is not Azure's public cloud.
+        /// Where the account answers, where that is not Azure's public cloud: scheme, host, port and, for an emulator,
+        /// the account as path, such as `http://127.0.0.1:10000/devstoreaccount1`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
         /// How to sign in.
@@ -41,7 +42,8 @@ pub enum Config {
 pub enum AzureAuth {
     /// The account's key.
     Key(SecretRef),
-    /// A shared access signature.
+    /// A shared access signature of the container or the account, with the rights to read, write, create, delete and
+    /// list.
     Sas(SecretRef),
     /// The machine's managed identity, or workload identity in Kubernetes.
     ManagedIdentity {},

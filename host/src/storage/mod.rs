@@ -9,9 +9,17 @@ use futures::stream::BoxStream;
 
 use crate::model::Progress;
 
+mod azure;
 pub mod config;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+mod directory;
+mod intake;
+mod memory;
+mod open;
 mod path;
 
+pub use open::{SetupError, open};
 pub use path::{BlobPath, PathError};
 
 /// A blob as it stands.

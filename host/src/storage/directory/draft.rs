@@ -1,0 +1,132 @@
+//! A blob on its way in: a file in the hidden folder that has no name a reader could know. It goes when it is dropped;
+//! only a commit gives it its name. Everything here blocks.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use super::failure::failed;
+use super::place::{Found, Root, sync_folder};
+use super::scratch::Scratch;
+use crate::model::Progress;
+use crate::storage::intake::{same_or_conflict, stored};
+use crate::storage::{BlobPath, Replace, StoreError, Stored};
+
+/// Bytes after which what was written is made durable, so that the last wait is a short one.
+const SYNC_EVERY: u64 = 64 << 20;
+/// Bytes hashed at a time.
+const CHUNK: usize = 1 << 20;
+/// How often to try when what stands at a path vanishes as it is looked at.
+const ROUNDS: usize = 3;
+
+/// What has come of a blob so far.
+pub(super) struct Draft {
+    path: BlobPath,
+    file: NamedTempFile,
+    hasher: Sha256,
+    size: u64,
+    unsynced: u64,
+}
+
+impl Draft {
+    /// An empty draft of a blob at `path`.
+    pub(super) fn new(scratch: &Scratch, path: BlobPath) -> Result<Self, StoreError> {
+        match scratch.file() {
+            Ok(file) => Ok(Self { path, file, hasher: Sha256::new(), size: 0, unsynced: 0 }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Unavailable(
+                "its hidden folder was removed while the host runs; start the host again".to_owned(),
+            )),
+            Err(error) => Err(failed("begin", &path, &error)),
+        }
+    }
+
+    /// Adds to its end.
+    pub(super) fn write(mut self, bytes: &[u8]) -> Result<Self, StoreError> {
+        self.append(bytes).map_err(|error| failed("write", &self.path, &error))?;
+        Ok(self)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.size = self.size.saturating_add(length);
+        self.unsynced = self.unsynced.saturating_add(length);
+        if self.unsynced >= SYNC_EVERY {
+            self.file.as_file().sync_data()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// Gives the blob its name, durably.
+    pub(super) fn commit(self, root: &Root, replace: Replace, progress: &Progress) -> Result<Stored, StoreError> {
+        let Self { path, mut file, hasher, size, .. } = self;
+        file.as_file().sync_all().map_err(|error| failed("write", &path, &error))?;
+        progress.touch();
+        let wanted = stored(size, hasher);
+        let folder = root.make_folder(&path)?;
+        let target = folder.join(Root::name(&path));
+        for _ in 0..ROUNDS {
+            let named = match replace {
+                Replace::Overwrite => file.persist(&target),
+                Replace::Refuse => file.persist_noclobber(&target),
+            };
+            file = match named {
+                Ok(_) => return durable(&folder, &path).map(|()| wanted),
+                Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => refused.file,
+                Err(refused) => return Err(failed("name", &path, &refused.error)),
+            };
+            match Root::look(&target, &path)? {
+                Found::Blob(standing) => return already(standing, &folder, &path, &wanted, progress),
+                Found::Folder => return Err(StoreError::Other(format!("a folder stands at {path}"))),
+                Found::Nothing => {}
+            }
+        }
+        Err(StoreError::Unavailable(format!("what stands at {path} comes and goes")))
+    }
+}
+
+/// Another put may have named the blob and not yet made it durable, so this one does before it answers.
+fn already(
+    mut standing: File,
+    folder: &Path,
+    path: &BlobPath,
+    wanted: &Stored,
+    progress: &Progress,
+) -> Result<Stored, StoreError> {
+    let stands = same_or_conflict(path, describe(&mut standing, path, progress)?, wanted)?;
+    standing.sync_all().map_err(|error| failed("write", path, &error))?;
+    durable(folder, path)?;
+    Ok(stands)
+}
+
+fn durable(folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
+    sync_folder(folder).map_err(|error| failed("name", path, &error))
+}
+
+/// Size and hash of a file by reading it; leaves it at its start.
+pub(super) fn describe(file: &mut File, path: &BlobPath, progress: &Progress) -> Result<Stored, StoreError> {
+    hashed(file, progress).map_err(|error| failed("read", path, &error))
+}
+
+fn hashed(file: &mut File, progress: &Progress) -> io::Result<Stored> {
+    let mut hasher = Sha256::new();
+    let mut size = 0;
+    let mut chunk = Vec::with_capacity(CHUNK);
+    loop {
+        chunk.clear();
+        let read = (&*file).take(CHUNK as u64).read_to_end(&mut chunk)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&chunk);
+        size += read as u64;
+        progress.touch();
+    }
+    file.rewind()?;
+    Ok(stored(size, hasher))
+}

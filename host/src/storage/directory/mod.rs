@@ -1,0 +1,124 @@
+//! Blobs as files in a folder of this machine. A body is written to a file in the store's own hidden folder, hashed
+//! on the way and made durable, then given its name in one step that never replaces anything unless told; the folder
+//! is made durable before the put answers.
+//!
+//! What the file system does not give: a file where a folder stands (`a` and `a/b` cannot both be blobs), a media type,
+//! a version mark, and a hash kept beside the content. The hash of a blob that stands is computed by reading it, so
+//! [`BlobStore::stat`] and [`BlobStore::open`] cost one pass over the file. Links that lead out of the store are never
+//! followed, and a link is never a blob.
+
+mod draft;
+mod failure;
+mod place;
+mod scratch;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use futures::{StreamExt, stream};
+
+use self::draft::Draft;
+use self::place::Root;
+use self::scratch::Scratch;
+use super::intake::{self, Intake};
+use super::{BlobPath, BlobStore, PutOptions, Source, StoreError, Stored};
+use crate::model::Progress;
+
+/// Bytes gathered before they are written.
+const BATCH: usize = 1 << 20;
+/// Bytes of a chunk that is read.
+const CHUNK: usize = 256 << 10;
+
+/// Keeps blobs below one folder.
+pub(super) struct Directory {
+    root: Arc<Root>,
+    scratch: Arc<Scratch>,
+}
+
+impl Directory {
+    /// Opens a store, making its folder where it is missing. Blocks.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let root = Root::open(path)?;
+        let scratch = Scratch::open(root.path())?;
+        Ok(Self { root: Arc::new(root), scratch: Arc::new(scratch) })
+    }
+
+    async fn find(&self, path: &BlobPath) -> Result<(Stored, File), StoreError> {
+        intake::refuse_reserved(path)?;
+        let (root, path) = (Arc::clone(&self.root), path.clone());
+        blocking(move || {
+            let mut file = root.find(&path)?;
+            let stored = draft::describe(&mut file, &path, &Progress::new())?;
+            Ok((stored, file))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl BlobStore for Directory {
+    /// A put that is dropped leaves nothing but, for a moment, a file in the hidden folder.
+    async fn put(
+        &self,
+        path: &BlobPath,
+        source: Source,
+        options: &PutOptions,
+        progress: &Progress,
+    ) -> Result<Stored, StoreError> {
+        intake::refuse_reserved(path)?;
+        let mut intake = Intake::new(source, options, progress)?;
+        let (scratch, owned) = (Arc::clone(&self.scratch), path.clone());
+        let mut draft = blocking(move || Draft::new(&scratch, owned)).await?;
+        while let Some(batch) = intake.gather(BATCH).await? {
+            draft = blocking(move || draft.write(&batch)).await?;
+            progress.touch();
+        }
+        let (root, replace, progress) = (Arc::clone(&self.root), options.replace, progress.clone());
+        blocking(move || draft.commit(&root, replace, &progress)).await
+    }
+
+    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError> {
+        Ok(self.find(path).await?.0)
+    }
+
+    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError> {
+        let (stored, file) = self.find(path).await?;
+        Ok((stored, chunks(file, path.clone())))
+    }
+
+    async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {
+        intake::refuse_reserved(path)?;
+        let (root, path) = (Arc::clone(&self.root), path.clone());
+        blocking(move || root.remove(&path)).await
+    }
+}
+
+/// The content of a file from where it stands, read off the async threads.
+fn chunks(file: File, path: BlobPath) -> Source {
+    stream::try_unfold((file, path), |(mut file, path)| async move {
+        let read = blocking(move || {
+            let mut chunk = BytesMut::zeroed(CHUNK);
+            let length = file.read(&mut chunk).map_err(|error| failure::failed("read", &path, &error))?;
+            chunk.truncate(length);
+            Ok((chunk.freeze(), (file, path)))
+        });
+        let (chunk, rest) = read.await.map_err(|error| error.to_string())?;
+        Ok((!chunk.is_empty()).then_some((chunk, rest)))
+    })
+    .boxed()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::Unavailable("its work was cut short, for the host is stopping".to_owned())),
+    }
+}
