@@ -7,11 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A length of time, written as a number and a unit: `200ms`, `5m`, `1h30m`.
+/// A length of time, written as a number and a unit: `200ms`, `5m`, `1h30m`, `7d`. A day has 24 hours.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
@@ -47,7 +47,8 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let bad = || UnitError::Duration(text.to_owned());
-        let parsed: SignedDuration = text.parse().map_err(|_| bad())?;
+        let span: Span = text.parse().map_err(|_| bad())?;
+        let parsed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| bad())?;
         Duration::try_from(parsed).map(Self).map_err(|_| bad())
     }
 }
@@ -117,12 +118,13 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_printed_alike() {
-        for (text, ms) in [("200ms", 200), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000)] {
+        for (text, ms) in [("200ms", 200), ("30s", 30_000), ("5m", 300_000), ("1h30m", 5_400_000), ("7d", 604_800_000)]
+        {
             let period: Period = text.parse().unwrap();
             assert_eq!(period, Period::from_millis(ms), "{text}");
             assert_eq!(period.to_string().parse::<Period>().unwrap(), period, "{text}");
         }
-        for text in ["", "5", "-3s", "soon", "5 parsecs"] {
+        for text in ["", "5", "-3s", "soon", "5 parsecs", "1 month"] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
     }
