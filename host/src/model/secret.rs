@@ -1,9 +1,11 @@
 //! A value that must never be printed. Its `Debug` and `Display` say so instead of showing it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// A secret string. Read it only where it is used, with [`Secret::expose`].
@@ -35,20 +37,53 @@ impl fmt::Display for Secret {
 }
 
 /// A reference to a secret, written `${secrets.NAME}`; holds the name only.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
-#[schemars(with = "String")]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct SecretRef(pub String);
 
+impl SecretRef {
+    /// The name in `${secrets.NAME}`.
+    fn name_in(text: &str) -> Option<&str> {
+        let name = text.strip_prefix("${secrets.")?.strip_suffix('}')?;
+        (!name.is_empty() && !name.contains(['$', '{', '}'])).then_some(name)
+    }
+}
+
 impl<'de> Deserialize<'de> for SecretRef {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    /// Asks for a newtype called `SecretRef`, by which a format knows that a secret belongs here.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct("SecretRef", ReferenceVisitor)
+    }
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = SecretRef;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a secret, written `${secrets.NAME}`, with NAME declared under `secrets:`")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<SecretRef, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.strip_prefix("${secrets.")
-            .and_then(|rest| rest.strip_suffix('}'))
-            .filter(|name| !name.is_empty() && !name.contains(['$', '{', '}']))
-            .map(|name| Self(name.to_owned()))
-            .ok_or_else(|| {
-                serde::de::Error::custom("a secret is written `${secrets.NAME}`, with NAME declared under `secrets:`")
-            })
+        match SecretRef::name_in(&text) {
+            Some(name) => Ok(SecretRef(name.to_owned())),
+            None => Err(D::Error::invalid_type(Unexpected::Other("something else"), &self)),
+        }
+    }
+}
+
+impl JsonSchema for SecretRef {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "a secret by its name under `secrets`: `${secrets.NAME}`",
+            "pattern": r"^\$\{secrets\.[^${}]+\}$",
+        })
     }
 }
 
