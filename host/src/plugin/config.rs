@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::{Period, Size};
 
@@ -34,14 +35,22 @@ pub struct Limits {
     pub cpu: Period,
     /// Time since the last progress while the call waits on the outside.
     pub stall: Period,
-    /// Time in all; none where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Time in all; `none`, or absent, where there is no such limit.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "period_or_none")]
+    #[schemars(with = "Option<String>")]
     pub deadline: Option<Period>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self { memory: Size(64 << 20), cpu: Period::from_secs(2), stall: Period::from_secs(120), deadline: None }
+    }
+}
+
+fn period_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Period>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref() {
+        None | Some("none") => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(D::Error::custom),
     }
 }
 

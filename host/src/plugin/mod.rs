@@ -8,6 +8,8 @@ use async_trait::async_trait;
 
 use crate::model::{Message, Outcome};
 
+pub mod config;
+
 /// Takes one message and says what should happen to it.
 #[async_trait]
 pub trait Plugin: Send + Sync {
