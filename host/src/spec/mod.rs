@@ -1,8 +1,17 @@
 //! The YAML file: parsing with places, overlays, interpolation, checking, diagnostics. Never opens a connection.
 //!
-//! [`load`] finds what is wrong with the shape. Relative paths in a spec (components, folders, certificates, files of
-//! secrets) are left as they are: relative to the working directory, not to the file that names them.
+//! ```text
+//! files, --set ─▶ parse ─▶ merge ─▶ interpolate ─▶ read ─▶ Loaded ─▶ check ─▶ Plan
+//!                                                            │         ▲
+//!                                                            └ components describe themselves
+//! ```
+//!
+//! [`load`] finds what is wrong with the shape, [`check`] what is wrong with the meaning, and the diagnostics of
+//! `check` hold both. In between, the caller asks the components of [`Loaded::plugins`] and
+//! [`Loaded::configurations`] what they say of themselves. Relative paths in a spec (components, folders, certificates,
+//! files of secrets) are left as they are: relative to the working directory, not to the file that names them.
 
+mod check;
 mod diagnostic;
 mod explain;
 mod interpolate;
@@ -13,12 +22,18 @@ mod near;
 mod node;
 mod parse;
 mod place;
+pub mod plan;
 mod read;
 mod render;
 mod sets;
 pub mod shape;
 
+pub use check::{Descriptions, check};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Environment, Loaded, load, load_str, load_texts};
 pub use place::{Place, Position, Sources};
+pub use plan::Plan;
 pub use render::Colour;
+
+#[cfg(test)]
+mod tests;

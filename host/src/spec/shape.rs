@@ -1,6 +1,6 @@
 //! The spec as it is written: one struct a section, in serde's and schemars' terms. It gathers the parts' own config
 //! structs and adds what belongs to pipelines. What it holds may still make no sense; `check` makes a
-//! plan of it.
+//! [`Plan`](super::Plan) of it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,0 +1,82 @@
+//! A plugin's config against the JSON Schema that the plugin gives, with each fault at the value's own place.
+
+use jsonschema::error::ValidationErrorKind as Kind;
+use jsonschema::paths::LocationSegment;
+use jsonschema::{ValidationError, validator_for};
+use serde_json::Value;
+
+use super::Checker;
+use crate::spec::diagnostic::Diagnostic;
+use crate::spec::near::advice;
+use crate::spec::node::Spot;
+
+impl<'a> Checker<'a> {
+    /// Answers whether the config fits.
+    pub(super) fn config_fits(&mut self, plugin: &str, schema: &Value, config: &Value, spot: Spot<'a>) -> bool {
+        let validator = match validator_for(schema) {
+            Ok(validator) => validator,
+            Err(error) => {
+                let place = self.at(&["plugins", plugin, "component"]).place();
+                let message = format!("the config schema of plugin `{plugin}` is no JSON Schema: {error}");
+                self.error("component", place, message);
+                return false;
+            }
+        };
+        let before = self.problems.len();
+        for error in validator.iter_errors(config) {
+            self.misfit(plugin, schema, &error, spot.key("config"));
+        }
+        self.problems.len() == before
+    }
+
+    fn misfit(&mut self, plugin: &str, schema: &Value, error: &ValidationError<'_>, config: Spot<'a>) {
+        let spot = descend(config, error);
+        match error.kind() {
+            // The form that the config comes closest to tells most.
+            Kind::AnyOf { context } | Kind::OneOfNotValid { context } if deepest(context).is_some() => {
+                for inner in deepest(context).into_iter().flatten() {
+                    self.misfit(plugin, schema, inner, config);
+                }
+            }
+            Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+                for key in unexpected {
+                    self.unexpected(plugin, schema, key, spot);
+                }
+            }
+            Kind::Required { property } => {
+                let key = property.as_str().unwrap_or_default();
+                let message = format!("the config of plugin `{plugin}` lacks the key `{key}`");
+                self.error("plugin-config", spot.named(), message);
+            }
+            _ => {
+                let message = format!("the plugin `{plugin}` does not take this: {}", error);
+                self.error("plugin-config", spot.place(), message);
+            }
+        }
+    }
+
+    fn unexpected(&mut self, plugin: &str, schema: &Value, key: &str, spot: Spot<'a>) {
+        let known = schema.get("properties").and_then(Value::as_object);
+        let known = known.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
+        let message = format!("the plugin `{plugin}` knows no key `{key}` in its config");
+        let problem = Diagnostic::error("plugin-config", spot.key(key).named(), message);
+        self.report(problem.maybe_help(advice(key, known)));
+    }
+}
+
+fn descend<'t>(config: Spot<'t>, error: &ValidationError<'_>) -> Spot<'t> {
+    error.instance_path().iter().fold(config, |spot, segment| match segment {
+        LocationSegment::Property(key) => spot.key(&key),
+        LocationSegment::Index(index) => spot.item(index),
+    })
+}
+
+/// Of the forms that a value may have, the faults of the one whose faults lie deepest; none where that says nothing.
+fn deepest<'e>(forms: &'e [Vec<ValidationError<'static>>]) -> Option<&'e Vec<ValidationError<'static>>> {
+    let depth = |errors: &[ValidationError<'_>]| {
+        errors.iter().map(|error| error.instance_path().iter().count()).min().unwrap_or_default()
+    };
+    let best = forms.iter().max_by_key(|errors| depth(errors))?;
+    let unique = forms.iter().filter(|errors| depth(errors) == depth(best)).count() == 1;
+    unique.then_some(best)
+}

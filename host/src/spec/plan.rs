@@ -1,0 +1,114 @@
+//! A spec that is right: every name leads somewhere, every default is filled in. Only [`check`](super::check) makes one.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::diagnostic::Diagnostics;
+pub use super::shape::SecretSource;
+use crate::flow::config::{InFlight, Order, Retry};
+use crate::plugin::config::Grants;
+use crate::transport::{OnLostPosition, Start, log, memory};
+use crate::{egress, plugin, storage, transport};
+
+/// What runs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// Where secrets come from. Files are relative to the working directory.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Transports by name.
+    pub transports: BTreeMap<String, Transport>,
+    /// Stores by name.
+    pub stores: BTreeMap<String, storage::config::Config>,
+    /// Endpoints by name.
+    pub endpoints: BTreeMap<String, egress::config::Config>,
+    /// Plugins by name.
+    pub plugins: BTreeMap<String, plugin::config::Config>,
+    /// Pipelines by name.
+    pub pipelines: BTreeMap<Arc<str>, Pipeline>,
+    /// What works and is probably not meant.
+    pub warnings: Diagnostics,
+}
+
+/// A transport of exactly one kind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transport {
+    /// Which kind, with its settings.
+    pub kind: TransportKind,
+    /// Topics where the defaults do not fit.
+    pub topics: BTreeMap<String, transport::config::Topic>,
+}
+
+/// The kinds of transport.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TransportKind {
+    /// The embedded log.
+    Log(log::Config),
+    /// In this process only.
+    Memory(memory::Config),
+}
+
+/// One pipeline.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pipeline {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where its messages come from.
+    pub from: From,
+    /// Its plugin's name in the plan.
+    pub plugin: String,
+    /// What the plugin may use: names of the plan.
+    pub grants: Grants,
+    /// The plugin's own configuration: a JSON object.
+    pub config: serde_json::Value,
+    /// Where the plugin's outputs go.
+    pub outputs: BTreeMap<String, Target>,
+    /// Messages in the plugin at once.
+    pub concurrency: NonZeroUsize,
+    /// What may be read but not settled.
+    pub in_flight: InFlight,
+    /// Which messages may run beside each other.
+    pub order: Order,
+    /// When to try again.
+    pub retry: Retry,
+    /// Where messages go that cannot be processed.
+    pub dead_letter: Topic,
+    /// How often checkpoints are stored.
+    pub checkpoint_every: Duration,
+    /// How long running messages may take to finish when the pipeline stops.
+    pub drain_for: Duration,
+}
+
+/// The topic that a pipeline reads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct From {
+    /// The transport's name in the plan.
+    pub transport: String,
+    /// The topic's name in the spec.
+    pub topic: Arc<str>,
+    /// The consumer group.
+    pub group: Arc<str>,
+    /// Where a group begins that has no checkpoint.
+    pub start: Start,
+    /// What to do when unsettled messages are no longer kept.
+    pub on_lost_position: OnLostPosition,
+}
+
+/// A topic of a transport.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Topic {
+    /// The transport's name in the plan.
+    pub transport: String,
+    /// The topic's name in the spec.
+    pub topic: String,
+}
+
+/// Where an output goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    /// Nowhere.
+    Discard,
+    /// To a topic.
+    Topic(Topic),
+}
