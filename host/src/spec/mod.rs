@@ -25,6 +25,7 @@ mod place;
 pub mod plan;
 mod read;
 mod render;
+mod schema;
 mod sets;
 pub mod shape;
 
@@ -34,6 +35,7 @@ pub use load::{Environment, Loaded, load, load_str, load_texts};
 pub use place::{Place, Position, Sources};
 pub use plan::Plan;
 pub use render::Colour;
+pub use schema::schema;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod meaning;
 mod overlays;
 mod rendering;
+mod schema;
 mod shape;
 
 use serde_json::{Value, json};
