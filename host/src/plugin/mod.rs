@@ -31,6 +31,9 @@ mod imports;
 mod limits;
 #[cfg(feature = "wasm")]
 mod slots;
+#[cfg(test)]
+#[cfg(feature = "wasm")]
+mod tests;
 #[cfg(feature = "wasm")]
 mod wasm;
 
