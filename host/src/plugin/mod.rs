@@ -1,4 +1,41 @@
 //! The plugin boundary: what a plugin is to the rest of the host, and the WASM engine behind it.
+//!
+//! | part | is for |
+//! |---|---|
+//! | `engine` | the one engine: its pool, its epoch |
+//! | `component` | from a file to a component that is fit to be a plugin |
+//! | `imports` | what a component may import, and must export |
+//! | `cache` | compiled components on disk |
+//! | `bindings` | the contract as Rust, and from its shapes to the host's |
+//! | `wasm` | a pipeline's slots as a [`Plugin`] |
+//! | `slots` | one instance: calls, limits, why they failed |
+//! | `limits` | memory, computing, stalls, deadlines |
+//! | `capabilities` | what a guest may call |
+
+#[cfg(feature = "wasm")]
+mod bindings;
+#[cfg(feature = "wasm")]
+mod cache;
+#[cfg(feature = "wasm")]
+mod capabilities;
+#[cfg(feature = "wasm")]
+mod component;
+pub mod config;
+#[cfg(feature = "wasm")]
+mod engine;
+#[cfg(feature = "wasm")]
+mod error;
+#[cfg(feature = "wasm")]
+mod imports;
+#[cfg(feature = "wasm")]
+mod limits;
+#[cfg(feature = "wasm")]
+mod slots;
+#[cfg(test)]
+#[cfg(feature = "wasm")]
+mod tests;
+#[cfg(feature = "wasm")]
+mod wasm;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -8,7 +45,14 @@ use async_trait::async_trait;
 
 use crate::model::{Message, Outcome};
 
-pub mod config;
+#[cfg(feature = "wasm")]
+pub use component::Component;
+#[cfg(feature = "wasm")]
+pub use engine::{Engine, EngineSettings};
+#[cfg(feature = "wasm")]
+pub use error::LoadError;
+#[cfg(feature = "wasm")]
+pub use wasm::PoolSettings;
 
 /// Takes one message and says what should happen to it.
 #[async_trait]

@@ -1,0 +1,184 @@
+//! A slot: one instance in a store of its own, configured, that takes one call at a time. It enforces the limits of a
+//! call and says why one failed. A slot that failed is dropped by whoever owns it and never called again; so is one
+//! whose call was given up, for a guest cannot be taken out of the middle of a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::select;
+use tokio::time::timeout;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+use super::bindings::{Worker, lifecycle, to_guest, types};
+use super::capabilities::context::Context;
+use super::capabilities::{Call, Phase, State};
+use super::component::Loaded;
+use super::limits::{Exceeded, MemoryLimit, Meter, Overdue, watch};
+use super::{Attempt, Binding, CallError};
+use crate::model::message::RESERVED_PREFIX;
+use crate::model::{Message, Outcome};
+
+/// How long an instance may take to start, describe and configure itself, none of which should wait.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// One configured instance.
+pub(super) struct Slot {
+    loaded: Arc<Loaded>,
+    store: Store<State>,
+    worker: Worker,
+    meter: Arc<Meter>,
+    outputs: Vec<String>,
+}
+
+impl Slot {
+    /// Makes an instance. The error says why there is none.
+    pub(super) async fn open(loaded: Arc<Loaded>) -> Result<Self, String> {
+        let meter = Arc::new(Meter::new(loaded.engine.ticks.clone(), loaded.limits.cpu.0));
+        let mut store = store(&loaded, meter.clone());
+        let worker = starting(&meter, loaded.worker.instantiate_async(&mut store)).await;
+        let worker = worker.map_err(|error| explain(&error, &store))?;
+        Ok(Self { loaded, store, worker, meter, outputs: Vec::new() })
+    }
+
+    /// What the component says of itself. The instance is used up.
+    pub(super) async fn describe(mut self) -> Result<lifecycle::PluginInfo, String> {
+        let guest = self.worker.lockgate_plugin_lifecycle();
+        let described = starting(&self.meter, guest.call_describe(&mut self.store)).await;
+        described.map_err(|error| explain(&error, &self.store))
+    }
+
+    /// Configures the instance, once. The error is the guest's own, or says how it failed.
+    pub(super) async fn configure(&mut self, config_json: &str) -> Result<Binding, String> {
+        self.begin(Phase::Configuring);
+        let guest = self.worker.lockgate_plugin_lifecycle();
+        let configured = starting(&self.meter, guest.call_configure(&mut self.store, config_json)).await;
+        self.end();
+        let binding: Binding = configured.map_err(|error| explain(&error, &self.store))??.into();
+        self.outputs.clone_from(&binding.outputs);
+        Ok(binding)
+    }
+
+    /// Runs one message. After an error the slot must be dropped. Not cancel safe: neither may it be used again after
+    /// this future was dropped.
+    pub(super) async fn call(
+        &mut self,
+        call: Arc<Call>,
+        attempt: Attempt,
+        message: &Message,
+    ) -> Result<Outcome, CallError> {
+        let (limits, clock) = (self.loaded.limits, call.lent.clock.clone());
+        let deadline = limits.deadline.and_then(|deadline| clock.now().checked_add(deadline.0));
+        let progress = call.progress.clone();
+        self.begin(Phase::Processing(call));
+        let ended = select! {
+            biased; // an answer that is there counts, however late
+            answer = self.process(Context::new(message, attempt, deadline, clock), to_guest(message)) => Ok(answer),
+            overdue = watch(&progress, limits.stall.0, deadline) => Err(overdue),
+        };
+        self.end();
+        match ended {
+            Ok(Ok(answer)) => self.accept(answer.into()),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(overdue) => Err(self.overdue(overdue)),
+        }
+    }
+
+    async fn process(&mut self, context: Context, message: types::Message) -> wasmtime::Result<types::Outcome> {
+        let context = self.store.data_mut().lend(context)?;
+        let guest = self.worker.lockgate_plugin_processor();
+        let process = async |accessor: &_| guest.call_process(accessor, context, message).await;
+        self.meter.run(self.store.run_concurrent(process)).await?
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        self.store.set_epoch_deadline(1);
+        let state = self.store.data_mut();
+        state.journal.begin();
+        state.phase = phase;
+    }
+
+    fn end(&mut self) {
+        let state = self.store.data_mut();
+        state.journal.end();
+        state.phase = Phase::Closed;
+    }
+
+    fn accept(&self, outcome: Outcome) -> Result<Outcome, CallError> {
+        match breach(&outcome, &self.outputs) {
+            Some(reason) => Err(CallError::Contract { plugin: self.loaded.plugin.clone(), reason }),
+            None => Ok(outcome),
+        }
+    }
+
+    fn failed(&self, error: &wasmtime::Error) -> CallError {
+        let (plugin, limits) = (self.loaded.plugin.clone(), &self.loaded.limits);
+        match error.downcast_ref() {
+            Some(Exceeded::Cpu) => CallError::Cpu { plugin, limit: limits.cpu.0 },
+            Some(Exceeded::Memory) => CallError::Memory { plugin, limit: limits.memory.0 },
+            None => CallError::Trap { plugin, reason: explain(error, &self.store) },
+        }
+    }
+
+    fn overdue(&self, overdue: Overdue) -> CallError {
+        let (plugin, limits) = (self.loaded.plugin.clone(), &self.loaded.limits);
+        match overdue {
+            Overdue::Stalled => CallError::Stalled { plugin, limit: limits.stall.0 },
+            Overdue::Deadline => {
+                CallError::Deadline { plugin, limit: limits.deadline.map_or(Duration::ZERO, |deadline| deadline.0) }
+            }
+            Overdue::Idle => {
+                let stall = limits.stall;
+                CallError::Contract { plugin, reason: format!("it waited {stall} on nothing that the host knows of") }
+            }
+        }
+    }
+}
+
+/// A store whose guest is bounded.
+fn store(loaded: &Loaded, meter: Arc<Meter>) -> Store<State> {
+    let state = State::new(MemoryLimit::new(loaded.limits.memory.0));
+    let mut store = Store::new(&loaded.engine.wasmtime, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |store| {
+        if let Phase::Processing(call) = &store.data().phase {
+            call.progress.touch(); // computing is no stall
+        }
+        if meter.is_over() { Err(Exceeded::Cpu.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+    });
+    store
+}
+
+/// Runs what should not wait.
+async fn starting<T>(meter: &Meter, work: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let waited = |_| wasmtime::format_err!("it waited for {START_LIMIT:?}; nothing may wait before the first message");
+    timeout(START_LIMIT, meter.run(work)).await.map_err(waited)?
+}
+
+/// Why a guest failed, in one line: the cause, and what it last wrote to its standard error.
+fn explain(error: &wasmtime::Error, store: &Store<State>) -> String {
+    let cause = match error.downcast_ref::<Trap>() {
+        Some(trap) => trap.to_string(),
+        None => error.root_cause().to_string(),
+    };
+    match store.data().journal.last_words() {
+        Some(words) => format!("{cause}; it last wrote: {words}"),
+        None => cause,
+    }
+}
+
+/// How an outcome breaks the contract, if it does.
+fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
+    outcome.emit.iter().find_map(|emission| {
+        if !outputs.contains(&emission.output) {
+            let known = outputs.join(", ");
+            return Some(format!("it emits to `{}`, which is none of its outputs ({known})", emission.output));
+        }
+        let reserved = emission.headers.0.iter().find(|header| is_reserved(&header.name))?;
+        Some(format!("it sets header `{}`; names that begin with `{RESERVED_PREFIX}` are the host's", reserved.name))
+    })
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
+}

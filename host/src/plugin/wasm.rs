@@ -1,0 +1,121 @@
+//! A pipeline's slots as a [`Plugin`]. At most `concurrency` calls run at once, each in a slot of its own; a slot goes
+//! back only after a call that ended well, so that a call that failed or was given up takes nothing but its own slot
+//! with it.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tracing::{Instrument, Span, error_span};
+
+use super::capabilities::context::trace_parent;
+use super::capabilities::{Call, Lent};
+use super::component::Loaded;
+use super::config::{Grants, Isolation};
+use super::slots::Slot;
+use super::{Attempt, CallError, Plugin};
+use crate::egress::Http;
+use crate::model::{Clock, Message, Outcome, Progress};
+use crate::storage::Stores;
+
+/// What a pipeline gives its plugin.
+#[derive(Clone)]
+pub struct PoolSettings {
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The plugin's config, as JSON.
+    pub config_json: String,
+    /// What of the following the plugin may use.
+    pub grants: Grants,
+    /// Messages in the plugin at once.
+    pub concurrency: NonZeroUsize,
+    /// The endpoints.
+    pub http: Arc<dyn Http>,
+    /// The stores.
+    pub stores: Stores,
+    /// Time.
+    pub clock: Clock,
+}
+
+/// The slots of one pipeline.
+pub(super) struct Pool {
+    loaded: Arc<Loaded>,
+    pipeline: Arc<str>,
+    config_json: String,
+    lent: Arc<Lent>,
+    /// One permit a running call; calls beyond wait here, in order.
+    permits: Semaphore,
+    /// At most one a permit.
+    idle: Mutex<Vec<Slot>>,
+}
+
+impl Pool {
+    pub(super) fn new(loaded: Arc<Loaded>, settings: PoolSettings) -> Self {
+        let PoolSettings { pipeline, config_json, grants, concurrency, http, stores, clock } = settings;
+        let (value_limit, bytes_moved) = (loaded.limits.memory.0, AtomicU64::new(0));
+        let lent = Arc::new(Lent { grants, http, stores, clock, value_limit, bytes_moved });
+        let permits = Semaphore::new(concurrency.get().min(Semaphore::MAX_PERMITS));
+        Self { loaded, pipeline, config_json, lent, permits, idle: Mutex::default() }
+    }
+
+    async fn run(&self, message: &Message, attempt: Attempt) -> Result<Outcome, CallError> {
+        let _permit = self.permits.acquire().await.map_err(|error| self.unstarted(error.to_string()))?;
+        let taken = self.idle().pop();
+        let mut slot = match taken {
+            Some(slot) => slot,
+            None => self.open().await?,
+        };
+        let call = Call { lent: self.lent.clone(), progress: Progress::new() };
+        let outcome = slot.call(Arc::new(call), attempt, message).await?;
+        if self.loaded.isolation == Isolation::Exclusive {
+            self.idle().push(slot);
+        }
+        Ok(outcome)
+    }
+
+    async fn open(&self) -> Result<Slot, CallError> {
+        let mut slot = Slot::open(self.loaded.clone()).await.map_err(|reason| self.unstarted(reason))?;
+        slot.configure(&self.config_json).await.map_err(|reason| self.unstarted(reason))?;
+        Ok(slot)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unstarted(&self, reason: String) -> CallError {
+        CallError::Start { plugin: self.loaded.plugin.clone(), reason }
+    }
+
+    /// What stands on every log line of a call. Of the highest level, so that no filter takes it off the lines.
+    fn span(&self, message: &Message) -> Span {
+        let origin = &message.origin;
+        error_span!(
+            "call",
+            pipeline = &*self.pipeline,
+            plugin = &*self.loaded.plugin,
+            partition = %origin.partition,
+            offset = origin.position.0,
+            message_id = message.id.as_str(),
+            trace_id = trace_parent(message).and_then(trace_id),
+        )
+    }
+}
+
+/// The trace id in a W3C trace context.
+fn trace_id(trace_parent: &str) -> Option<&str> {
+    trace_parent.split('-').nth(1)
+}
+
+#[async_trait]
+impl Plugin for Pool {
+    async fn call(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError> {
+        self.run(&message, attempt).instrument(self.span(&message)).await
+    }
+
+    fn bytes_moved(&self) -> u64 {
+        self.lent.bytes_moved.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,201 @@
+//! One command a message: a word and its arguments, separated by spaces.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+
+use crate::lockgate::plugin::context::Context;
+use crate::lockgate::plugin::types::{Delay, Emission, Header, Message, Outcome, Rejection, Verdict};
+use crate::lockgate::plugin::{blobs, http, keyvalue, log, timers};
+
+thread_local! {
+    /// Calls that this instance has seen.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs the command in a message.
+pub async fn run(context: Context, message: Message) -> Outcome {
+    CALLS.set(CALLS.get() + 1);
+    let text = String::from_utf8_lossy(&message.payload).into_owned();
+    let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+    let words: Vec<&str> = rest.split(' ').collect();
+    let word_at = |index: usize| words.get(index).copied().unwrap_or_default();
+    let number = |index: usize| word_at(index).parse().unwrap_or_default();
+    match word {
+        "done" => of(Verdict::Done),
+        "skip" => of(Verdict::Skip(rest.into())),
+        "retry" => of(Verdict::Retry(Delay { after_ms: Some(number(0)), reason: "later".into() })),
+        "hold" => of(Verdict::Hold(Delay { after_ms: None, reason: rest.into() })),
+        "reject" => of(Verdict::Reject(Rejection { code: word_at(0).into(), reason: word_at(1).into() })),
+        "emit" => emit(word_at(0), Vec::new(), word_at(1)),
+        "header" => emit("out", vec![Header { name: word_at(0).into(), value: b"x".to_vec() }], ""),
+        "echo" => emit("out", message.headers.clone(), &seen(&message)),
+        "count" => emit("out", Vec::new(), &CALLS.get().to_string()),
+        "context" => emit("out", Vec::new(), &known(&context)),
+        "trap" => std::process::abort(),
+        "panic" => panic!("{rest}"),
+        "exit" => std::process::exit(1),
+        "spin" => spin(),
+        "grow" => grow(),
+        "recurse" => emit("out", Vec::new(), &recurse(u64::MAX).to_string()),
+        "wait" => std::future::pending().await,
+        "sleep" => sleep(1, number(0)).await,
+        "naps" => sleep(number(0), number(1)).await,
+        "print" => {
+            println!("{rest}");
+            of(Verdict::Done)
+        }
+        "eprint" => {
+            eprintln!("{rest}");
+            of(Verdict::Done)
+        }
+        "eprint-trap" => {
+            eprint!("{rest}");
+            std::process::abort()
+        }
+        "log" => {
+            log::log(log::Level::Warn, rest, &[("colour".into(), "red".into())]);
+            of(Verdict::Done)
+        }
+        "lines" => {
+            (0..number(0)).for_each(|line| log::log(log::Level::Info, &format!("line {line}"), &[]));
+            of(Verdict::Done)
+        }
+        "long-line" => {
+            log::log(log::Level::Info, &"é".repeat(usize::try_from(number(0)).unwrap_or_default()), &[]);
+            of(Verdict::Done)
+        }
+        "get" => said(get(word_at(0), word_at(1)).await),
+        "read" => said(read(word_at(0), word_at(1), word_at(2)).await),
+        "head" => said(head(word_at(0), word_at(1)).await),
+        "send-header" => said(send(word_at(0), "/", &[(word_at(1).into(), "x".into())]).await.map(|_| "sent")),
+        "peek" => said(peek(word_at(0), word_at(1), word_at(2)).await),
+        "store" => said(store(word_at(0), word_at(1), word_at(2), word_at(3)).await),
+        "put" => said(put(word_at(0), word_at(1), word_at(2), word_at(3)).await),
+        "load" => said(load(word_at(0), word_at(1), word_at(2)).await),
+        "stat" => said(blobs::stat(word_at(0).into(), word_at(1).into()).await),
+        "copy" => said(copy(word_at(0), word_at(1), word_at(2), word_at(3)).await),
+        "delete" => said(blobs::delete(word_at(0).into(), word_at(1).into()).await),
+        "keyvalue" => said(keyvalue::get("ledger".into(), "key".into()).await),
+        _ => of(Verdict::Reject(Rejection { code: "unknown-command".into(), reason: word.into() })),
+    }
+}
+
+fn of(verdict: Verdict) -> Outcome {
+    Outcome { verdict, emit: Vec::new(), attributes: Vec::new() }
+}
+
+fn emit(output: &str, headers: Vec<Header>, payload: &str) -> Outcome {
+    let emission = Emission { output: output.into(), key: None, headers, payload: payload.as_bytes().to_vec() };
+    Outcome { verdict: Verdict::Done, emit: vec![emission], attributes: Vec::new() }
+}
+
+/// What a host call answered, as text on output `out`.
+fn said<T: Debug, E: Debug>(answer: Result<T, E>) -> Outcome {
+    match answer {
+        Ok(value) => emit("out", Vec::new(), &format!("ok {value:?}")),
+        Err(error) => emit("out", Vec::new(), &format!("error {error:?}")),
+    }
+}
+
+fn seen(message: &Message) -> String {
+    let key = message.key.as_deref().map(String::from_utf8_lossy);
+    let Message { id, topic, partition, offset, enqueued_ms, .. } = message;
+    format!("{id} {topic} {partition} {offset} {enqueued_ms} {key:?}")
+}
+
+fn known(context: &Context) -> String {
+    let remaining = context.remaining_ms().map(|ms| ms > 0);
+    let (attempt, left) = (context.attempt(), context.attempts_left());
+    format!("{attempt} {left} {remaining:?} {:?} {}", context.trace_parent(), context.now_ms())
+}
+
+/// Computes, for ever.
+pub fn spin() -> ! {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+fn grow() -> ! {
+    let mut held = Vec::new();
+    loop {
+        held.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+fn recurse(depth: u64) -> u64 {
+    if std::hint::black_box(depth) == 0 { 0 } else { recurse(depth - 1) ^ depth }
+}
+
+async fn sleep(times: u64, ms: u64) -> Outcome {
+    for _ in 0..times {
+        timers::sleep(u32::try_from(ms).unwrap_or(u32::MAX)).await;
+    }
+    of(Verdict::Done)
+}
+
+async fn send(endpoint: &str, target: &str, headers: &[(String, String)]) -> Result<http::Response, http::Error> {
+    http::send(http::Request {
+        method: "GET".into(),
+        endpoint: endpoint.into(),
+        target: target.into(),
+        headers: headers.to_vec(),
+        body: None,
+    })
+    .await
+}
+
+async fn get(endpoint: &str, target: &str) -> Result<String, http::Error> {
+    let response = send(endpoint, target, &[]).await?;
+    let body = response.read_all(1 << 20).await?;
+    Ok(format!("{} {}", response.status(), String::from_utf8_lossy(&body)))
+}
+
+async fn read(endpoint: &str, target: &str, max: &str) -> Result<String, http::Error> {
+    let response = send(endpoint, target, &[]).await?;
+    let first = response.read_all(max.parse().unwrap_or_default()).await.map(|body| body.len());
+    let again = response.read_all(u32::MAX).await.map(|body| body.len());
+    Ok(format!("{first:?} {again:?}"))
+}
+
+async fn head(endpoint: &str, target: &str) -> Result<String, http::Error> {
+    let response = send(endpoint, target, &[]).await?;
+    let content_type = response.header("Content-Type");
+    Ok(format!("{} {content_type:?} {:?} {}", response.status(), response.headers(), response.final_url()))
+}
+
+async fn peek(endpoint: &str, target: &str, n: &str) -> Result<String, http::Error> {
+    let response = send(endpoint, target, &[]).await?;
+    let peeked = response.peek(n.parse().unwrap_or_default()).await?;
+    let whole = response.read_all(u32::MAX).await?;
+    Ok(format!("{} of {}", String::from_utf8_lossy(&peeked), String::from_utf8_lossy(&whole)))
+}
+
+fn options() -> blobs::PutOptions {
+    blobs::PutOptions { content_type: None, replace: false, max_bytes: None, expected_bytes: None }
+}
+
+async fn store(endpoint: &str, target: &str, store: &str, path: &str) -> Result<String, String> {
+    let response = send(endpoint, target, &[]).await.map_err(|error| format!("{error:?}"))?;
+    let sniffed = response.peek(4).await.map_err(|error| format!("{error:?}"))?;
+    let stored = blobs::put_response(store.into(), path.into(), response, options()).await;
+    stored
+        .map(|stored| format!("{} {stored:?}", String::from_utf8_lossy(&sniffed)))
+        .map_err(|error| format!("{error:?}"))
+}
+
+async fn put(store: &str, path: &str, text: &str, max: &str) -> Result<blobs::Stored, blobs::Error> {
+    let options =
+        blobs::PutOptions { max_bytes: max.parse().ok(), content_type: Some("text/plain".into()), ..options() };
+    blobs::put_bytes(store.into(), path.into(), text.as_bytes().to_vec(), options).await
+}
+
+async fn load(store: &str, path: &str, max: &str) -> Result<String, blobs::Error> {
+    let bytes = blobs::get(store.into(), path.into(), max.parse().unwrap_or(u32::MAX)).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn copy(source: &str, source_path: &str, store: &str, path: &str) -> Result<blobs::Stored, blobs::Error> {
+    blobs::copy(source.into(), source_path.into(), store.into(), path.into(), options()).await
+}
