@@ -18,6 +18,7 @@ mod intake;
 mod memory;
 mod open;
 mod path;
+pub mod sqlite;
 
 pub use open::{SetupError, open};
 pub use path::{BlobPath, PathError};

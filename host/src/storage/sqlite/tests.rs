@@ -1,0 +1,268 @@
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+
+use super::*;
+
+const SCHEMA: Schema = Schema { application: 7, version: 1, sql: "CREATE TABLE number(value INTEGER PRIMARY KEY)" };
+
+fn options(folder: &TempDir) -> Options {
+    Options {
+        path: folder.path().join("test.sqlite"),
+        schema: SCHEMA,
+        busy: Duration::from_millis(50),
+        poll: Duration::from_millis(1),
+        upkeep_every: Duration::from_secs(3600),
+        clock: Clock::system(),
+        keeper: None,
+    }
+}
+
+fn insert(value: i64) -> impl FnMut(&Connection) -> Result<i64, Error> + Send + 'static {
+    move |connection| {
+        connection.execute("INSERT INTO number VALUES (?1)", [value])?;
+        Ok(value)
+    }
+}
+
+/// What somebody else sees in the file.
+fn numbers(path: &Path) -> Vec<i64> {
+    let connection = Connection::open(path).unwrap();
+    let mut statement = connection.prepare("SELECT value FROM number ORDER BY value").unwrap();
+    statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Keeps the writer thread busy until the sender is dropped.
+async fn hold_up(database: &Arc<Database>) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
+    let (release, released) = mpsc::channel::<()>();
+    let (begun, begins) = oneshot::channel();
+    let mut begun = Some(begun);
+    let database = database.clone();
+    let held = tokio::spawn(async move {
+        let job = move |_: &Connection| {
+            if let Some(begun) = begun.take() {
+                begun.send(()).unwrap();
+            }
+            let _ = released.recv();
+            Ok(())
+        };
+        database.write(0, job).await
+    });
+    begins.await.unwrap();
+    (release, held)
+}
+
+#[tokio::test]
+async fn what_is_answered_is_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    assert_eq!(database.write(0, insert(5)).await, Ok(5));
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [5]);
+    let read = database.read(|connection| Ok(connection.query_row("SELECT value FROM number", (), |row| row.get(0))?));
+    assert_eq!(read.await, Ok(5));
+}
+
+#[tokio::test]
+async fn writes_that_wait_are_one_transaction_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(options(&folder)).unwrap());
+    let (release, held) = hold_up(&database).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let writes: Vec<_> = (0..50)
+        .map(|value| {
+            let (path, order) = (folder.path().join("test.sqlite"), order.clone());
+            let mut insert = insert(value);
+            let job = move |connection: &Connection| {
+                insert(connection)?;
+                let inside: i64 = connection.query_row("SELECT count(*) FROM number", (), |row| row.get(0))?;
+                Ok((inside, numbers(&path).len()))
+            };
+            let then = move |_: &_| order.lock().unwrap().push(value);
+            Box::pin(database.write_then(0, job, then))
+        })
+        .collect();
+    let mut writes = futures::future::join_all(writes);
+    assert!(futures::poll!(&mut writes).is_pending(), "all are in the queue now");
+    drop(release);
+    held.await.unwrap().unwrap();
+    let seen: Vec<_> = writes.await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(seen, (1..=50).map(|inside| (inside, 0)).collect::<Vec<_>>(), "each saw those before it, outside none");
+    assert_eq!(*order.lock().unwrap(), (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_write_that_fails_does_not_take_its_group_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(options(&folder)).unwrap());
+    let (release, held) = hold_up(&database).await;
+    let writes: Vec<_> = [1, 2, 2, 3].map(|value| Box::pin(database.write(0, insert(value)))).into();
+    let mut writes = futures::future::join_all(writes);
+    assert!(futures::poll!(&mut writes).is_pending());
+    drop(release);
+    held.await.unwrap().unwrap();
+    let answers = writes.await;
+    assert!(matches!(&answers[..], [Ok(1), Ok(2), Err(Error::Unavailable(_)), Ok(3)]), "{answers:?}");
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_locked_file_is_unavailable_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    let other = Connection::open(folder.path().join("test.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = database.write(0, insert(1)).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    let read =
+        database.read(|connection| Ok(connection.query_row("SELECT count(*) FROM number", (), |row| row.get(0))?));
+    assert_eq!(read.await, Ok(0), "readers are not held up");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(database.write(0, insert(2)).await, Ok(2));
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [2]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_unavailable_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    let pages = |most: &'static str| database.write(0, move |connection| Ok(connection.execute_batch(most)?));
+    let grow = |from: i64| {
+        database
+            .write(0, move |connection| (from..from + 20_000).try_for_each(|value| insert(value)(connection).map(drop)))
+    };
+    pages("PRAGMA max_page_count=4").await.unwrap();
+    let full = grow(0).await;
+    assert!(matches!(full, Err(Error::Unavailable(_))), "{full:?}");
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [0_i64; 0]);
+    pages("PRAGMA max_page_count=1000000").await.unwrap();
+    grow(0).await.unwrap();
+    assert_eq!(numbers(&folder.path().join("test.sqlite")).len(), 20_000);
+}
+
+#[tokio::test]
+async fn dropping_finishes_what_waits_and_closes_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(options(&folder)).unwrap());
+    let (release, held) = hold_up(&database).await;
+    let mut write = Box::pin(database.write(0, insert(4)));
+    assert!(futures::poll!(&mut write).is_pending());
+    drop(write);
+    drop(release);
+    held.await.unwrap().unwrap();
+    drop(database);
+    assert!(!folder.path().join("test.sqlite-wal").exists(), "the last connection takes the write-ahead log with it");
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [4]);
+}
+
+#[derive(Default)]
+struct Counting {
+    observed: std::sync::atomic::AtomicI64,
+    woken: tokio::sync::Notify,
+    upkeep: AtomicUsize,
+}
+
+impl Keeper for Counting {
+    fn observe(&self, connection: &Connection) -> Result<(), Error> {
+        let count: i64 = connection.query_row("SELECT count(*) FROM number", (), |row| row.get(0))?;
+        self.observed.store(count, Ordering::SeqCst);
+        self.woken.notify_one();
+        Ok(())
+    }
+
+    fn upkeep(&self, _: &Connection) -> Result<Upkeep, Error> {
+        let before = self.upkeep.fetch_add(1, Ordering::SeqCst);
+        self.woken.notify_one();
+        Ok(if before % 3 == 2 { Upkeep::Done } else { Upkeep::More })
+    }
+}
+
+#[tokio::test]
+async fn what_others_write_is_observed_and_what_we_write_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Arc::new(Counting::default());
+    let database = Database::open(Options { keeper: Some(keeper.clone()), ..options(&folder) }).unwrap();
+    for value in 0..5 {
+        database.write(0, insert(value)).await.unwrap();
+    }
+    assert_eq!(keeper.observed.load(Ordering::SeqCst), 0);
+    let other = Connection::open(folder.path().join("test.sqlite")).unwrap();
+    other.execute("INSERT INTO number VALUES (100)", ()).unwrap();
+    keeper.woken.notified().await;
+    assert_eq!(keeper.observed.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test]
+async fn upkeep_goes_on_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Arc::new(Counting::default());
+    let upkeep_every = Duration::from_millis(1);
+    let _database = Database::open(Options { keeper: Some(keeper.clone()), upkeep_every, ..options(&folder) }).unwrap();
+    while keeper.upkeep.load(Ordering::SeqCst) < 3 {
+        keeper.woken.notified().await;
+    }
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Database::open(options(&folder)).unwrap());
+    let schema = |application, version| Schema { application, version, ..SCHEMA };
+    for (schema, reason) in [
+        (schema(8, 1), "the file is an SQLite database of something else"),
+        (schema(7, 2), "the file has format 1, this version of Lockgate reads format 2"),
+    ] {
+        let refused = Database::open(Options { schema, ..options(&folder) }).err();
+        assert_eq!(refused, Some(Error::Damaged(reason.into())));
+    }
+    std::fs::write(folder.path().join("test.sqlite"), vec![b'x'; 40_000]).unwrap();
+    assert!(matches!(Database::open(options(&folder)).err(), Some(Error::Damaged(_))));
+}
+
+#[test]
+fn many_may_open_a_new_file_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| Database::open(Options { busy: Duration::from_secs(30), ..options(&folder) }).unwrap());
+        }
+    });
+}
+
+#[test]
+fn the_settings_are_the_measured_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = connection::writer(&options(&folder)).unwrap();
+    let setting = |name| connection.query_row(&format!("PRAGMA {name}"), (), |row| row.get::<_, i64>(0)).unwrap();
+    let names = ["page_size", "auto_vacuum", "synchronous", "wal_autocheckpoint", "cache_size", "temp_store"];
+    assert_eq!(names.map(setting), [16384, 2, 2, 1000, -16384, 2]);
+    let mode: String = connection.query_row("PRAGMA journal_mode", (), |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test]
+async fn disk_space_is_given_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.sqlite");
+    let database = Database::open(options(&folder)).unwrap();
+    let fill = |connection: &Connection| (0..100_000).try_for_each(|value| insert(value)(connection).map(drop));
+    database.write(0, fill).await.unwrap();
+    database.write(0, |connection| Ok(connection.execute("DELETE FROM number", ())?)).await.unwrap();
+    let connection = connection::writer(&options(&folder)).unwrap();
+    let pages = || connection.query_row("PRAGMA page_count", (), |row| row.get::<_, i64>(0)).unwrap();
+    let full = pages();
+    shrink::vacuum(&connection, full).unwrap();
+    assert_eq!(pages(), full, "not worth it");
+    shrink::vacuum(&connection, full / 2).unwrap();
+    assert!(pages() < full / 2, "{} of {full}", pages());
+
+    let wal = || std::fs::metadata(folder.path().join("test.sqlite-wal")).unwrap().len();
+    let before = wal();
+    shrink::cut(&path, before).unwrap();
+    assert_eq!(wal(), before, "not worth it");
+    shrink::cut(&path, before - 1).unwrap();
+    assert_eq!(wal(), 0);
+    assert_eq!(database.write(0, insert(7)).await, Ok(7));
+    assert_eq!(numbers(&path), [7]);
+}

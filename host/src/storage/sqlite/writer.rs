@@ -1,0 +1,229 @@
+//! The thread that writes. It takes what lies there, never waiting for a group to fill, runs it in one transaction,
+//! and answers once that is durable; in between it looks whether another process has written, and does the upkeep.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{Error, Options, Upkeep, shrink};
+
+/// Writes in one transaction, at most.
+const GROUP_JOBS: usize = 4096;
+/// Bytes in one transaction, about; a single larger write is done alone.
+const GROUP_BYTES: u64 = 16 << 20;
+/// A write-ahead log above this many bytes is cut when there is nothing to do.
+const WAL_BYTES: u64 = 64 << 20;
+/// Free pages above which the file is made smaller when there is nothing to do.
+const FREE_PAGES: i64 = 4096;
+
+/// One write.
+pub(super) trait Job: Send {
+    /// Bytes, about.
+    fn weight(&self) -> u64;
+    /// Does it, within the transaction. May be called again after a rollback.
+    fn run(&mut self, connection: &Connection) -> Result<(), Error>;
+    /// The transaction is durable, or is not.
+    fn answer(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+/// A [`Job`] with its answer.
+pub(super) struct Task<T, F, A> {
+    weight: u64,
+    job: F,
+    then: A,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<T, Error>>,
+    /// Its place in the queue, given back when it is answered.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<T, F, A> Task<T, F, A> {
+    pub(super) fn new(
+        weight: u64,
+        job: F,
+        then: A,
+        reply: oneshot::Sender<Result<T, Error>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { weight, job, then, value: None, reply, _permit: permit }
+    }
+}
+
+impl<T, F, A> Job for Task<T, F, A>
+where
+    T: Send,
+    F: FnMut(&Connection) -> Result<T, Error> + Send,
+    A: FnOnce(&T) + Send,
+{
+    fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    fn run(&mut self, connection: &Connection) -> Result<(), Error> {
+        self.value = Some((self.job)(connection)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
+        let Self { value, then, reply, .. } = *self;
+        let missing = || Error::Unavailable("the write was not run".into());
+        let answer = outcome.and_then(|()| value.ok_or_else(missing));
+        if let Ok(value) = &answer {
+            then(value);
+        }
+        // Who no longer waits is not told.
+        let _ = reply.send(answer);
+    }
+}
+
+/// How a transaction failed.
+enum Failure {
+    /// One of its writes did, so that the others may be fine.
+    Job(Error),
+    /// It could not be begun or made durable.
+    Transaction(Error),
+}
+
+pub(super) struct Writer {
+    connection: Connection,
+    jobs: Receiver<Box<dyn Job>>,
+    options: Options,
+    /// SQLite's count of what other connections have written.
+    seen: i64,
+    next_poll: Instant,
+    next_upkeep: Instant,
+    /// Whether something was written since the last upkeep.
+    busy: bool,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, jobs: Receiver<Box<dyn Job>>, options: Options) -> Result<Self, Error> {
+        let now = options.clock.now();
+        let seen = data_version(&connection)?;
+        let next_upkeep = now + options.upkeep_every;
+        Ok(Self { connection, jobs, seen, next_poll: now + options.poll, next_upkeep, busy: true, options })
+    }
+
+    /// Runs until nobody can send any more and everything sent is done.
+    pub(super) fn run(mut self) {
+        loop {
+            let wake = self.next_poll.min(self.next_upkeep);
+            match self.jobs.recv_timeout(wake.saturating_duration_since(self.options.clock.now())) {
+                Ok(job) => {
+                    let group = self.gather(job);
+                    self.write(group);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let now = self.options.clock.now();
+            if now >= self.next_poll {
+                self.next_poll = now + self.options.poll;
+                self.observe();
+            }
+            if now >= self.next_upkeep {
+                self.upkeep(now);
+            }
+        }
+    }
+
+    fn gather(&self, first: Box<dyn Job>) -> Vec<Box<dyn Job>> {
+        let mut weight = first.weight();
+        let mut group = vec![first];
+        while group.len() < GROUP_JOBS && weight < GROUP_BYTES {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            weight = weight.saturating_add(job.weight());
+            group.push(job);
+        }
+        group
+    }
+
+    fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
+        self.busy = true;
+        let outcome = match transact(&mut self.connection, &mut group) {
+            Ok(()) => Ok(()),
+            Err(Failure::Job(_)) if group.len() > 1 => return self.write_one_by_one(group),
+            Err(Failure::Job(error) | Failure::Transaction(error)) => Err(error),
+        };
+        for job in group {
+            job.answer(outcome.clone());
+        }
+    }
+
+    /// So that one write that fails does not take its group with it.
+    fn write_one_by_one(&mut self, group: Vec<Box<dyn Job>>) {
+        for mut job in group {
+            let outcome = transact(&mut self.connection, std::slice::from_mut(&mut job));
+            job.answer(outcome.map_err(|(Failure::Job(error) | Failure::Transaction(error))| error));
+        }
+    }
+
+    /// Tells the keeper when another connection has written since the last time. SQLite does not count what this
+    /// connection writes itself.
+    fn observe(&mut self) {
+        let Some(keeper) = self.options.keeper.clone() else { return };
+        let observed = data_version(&self.connection).and_then(|version| {
+            if version != self.seen {
+                let transaction = self.connection.transaction()?;
+                keeper.observe(&transaction)?;
+                self.seen = version;
+            }
+            Ok(())
+        });
+        if let Err(error) = observed {
+            warn!(database = %self.options.path.display(), %error, "cannot see what other processes write; trying again");
+            self.next_poll = self.options.clock.now() + Duration::from_secs(1);
+        }
+    }
+
+    fn upkeep(&mut self, now: Instant) {
+        let idle = !std::mem::take(&mut self.busy);
+        self.next_upkeep = now + self.options.upkeep_every;
+        let outcome = self.keep();
+        match outcome {
+            Ok(Upkeep::More) => self.next_upkeep = now,
+            Ok(Upkeep::Done) if idle => self.shrink(),
+            Ok(Upkeep::Done) => {}
+            Err(error) => warn!(database = %self.options.path.display(), %error, "upkeep failed; trying again"),
+        }
+    }
+
+    fn keep(&mut self) -> Result<Upkeep, Error> {
+        let Some(keeper) = self.options.keeper.clone() else { return Ok(Upkeep::Done) };
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let upkeep = keeper.upkeep(&transaction)?;
+        transaction.commit()?;
+        Ok(upkeep)
+    }
+
+    /// Gives disk space back, a step at a time. Only when idle: appends use free pages again, and cutting the
+    /// write-ahead log waits for readers.
+    fn shrink(&mut self) {
+        let shrunk = shrink::vacuum(&self.connection, FREE_PAGES);
+        if let Err(error) = shrunk.and_then(|()| shrink::cut(&self.options.path, WAL_BYTES)) {
+            warn!(database = %self.options.path.display(), %error, "disk space could not be given back; trying again");
+        }
+    }
+}
+
+fn transact(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    let broken = |error: rusqlite::Error| Failure::Transaction(error.into());
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
+    for job in group {
+        job.run(&transaction).map_err(|error| blame(&transaction, error))?;
+    }
+    transaction.commit().map_err(broken)
+}
+
+/// SQLite rolls the whole transaction back by itself when the disk is full or fails.
+fn blame(transaction: &Transaction<'_>, error: Error) -> Failure {
+    if transaction.is_autocommit() { Failure::Transaction(error) } else { Failure::Job(error) }
+}
+
+fn data_version(connection: &Connection) -> Result<i64, Error> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))?)
+}
