@@ -11,8 +11,15 @@ use tokio::sync::oneshot;
 use crate::model::{Checkpoint, Message, Partition, Position, Record};
 
 pub mod config;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+mod cursor;
 pub mod log;
 pub mod memory;
+mod open;
+mod spread;
+
+pub use open::open;
 
 /// Reads one topic for one group.
 #[async_trait]
@@ -47,7 +54,8 @@ pub trait Transport: Send + Sync {
     async fn topics(&self) -> Result<Vec<TopicInfo>, TransportError>;
     /// The stored checkpoints of a group in a topic, by partition.
     async fn checkpoints(&self, topic: &str, group: &str) -> Result<Vec<(u32, Checkpoint)>, TransportError>;
-    /// Messages of a partition at or above `from`, at most `max`, without any group; empty at the end.
+    /// Messages of a partition at or above `from`, at most `max`, without any group; empty at the end. Fewer may come
+    /// though there are more: ask again behind the last one.
     async fn read(&self, partition: &Partition, from: Position, max: usize) -> Result<Vec<Message>, TransportError>;
 }
 
@@ -245,6 +253,14 @@ pub enum TransportError {
         /// The transport's name.
         transport: Arc<str>,
         /// What failed.
+        reason: String,
+    },
+    /// The spec describes no transport, or more than one.
+    #[error("transport {transport} cannot be opened: {reason}")]
+    Config {
+        /// The transport's name.
+        transport: Arc<str>,
+        /// What is wrong.
         reason: String,
     },
     /// What is stored cannot be read.

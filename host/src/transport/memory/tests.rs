@@ -1,0 +1,167 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::model::{Period, Record, Size, Timestamp};
+use crate::transport::config::{Create, Retention};
+use crate::transport::contract::{PARTITIONS, Subject};
+use crate::transport::{Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
+
+struct InMemory {
+    memory: Memory,
+    topics: AtomicU32,
+}
+
+const EVERY: [u32; PARTITIONS as usize] = [0, 1, 2, 3];
+
+#[async_trait]
+impl Subject for InMemory {
+    async fn open(&self) -> Arc<dyn Transport> {
+        Arc::new(self.memory.clone())
+    }
+
+    async fn topic(&self) -> String {
+        format!("topic-{}", self.topics.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn break_reads(&self, topic: &str) {
+        self.memory.fail_reads(topic, usize::MAX);
+    }
+
+    async fn mend_reads(&self, topic: &str) {
+        self.memory.fail_reads(topic, 0);
+    }
+
+    async fn take_away(&self, topic: &str, group: &str) {
+        self.memory.lose(topic, group, &EVERY);
+    }
+
+    async fn give_back(&self, topic: &str, group: &str) {
+        self.memory.assign(topic, group, &EVERY);
+    }
+}
+
+mod contract {
+    use super::*;
+
+    crate::transport_contract!(InMemory { memory: memory(BTreeMap::new()), topics: AtomicU32::new(0) });
+}
+
+fn memory(topics: BTreeMap<String, TopicConfig>) -> Memory {
+    Memory::new("bus", topics, Clock::from_fn(|| Timestamp(1_000)))
+}
+
+fn subscription(on_lost_position: OnLostPosition) -> Subscription {
+    Subscription { topic: "t".into(), group: "g".into(), start: Start::Earliest, on_lost_position }
+}
+
+async fn write(memory: &Memory, count: usize) -> Vec<Result<crate::transport::Written, WriteError>> {
+    let sink = memory.sink("t").await.unwrap();
+    sink.write(vec![Record { partition: Some(0), payload: "0123456789".into(), ..Record::default() }; count]).await
+}
+
+fn demand() -> Demand {
+    Demand([(Partition::new("t", 0), Room { messages: 100, bytes: 1000 })].into())
+}
+
+/// The next event that is not news of the lag.
+async fn event(source: &mut dyn Source) -> SourceEvent {
+    loop {
+        match source.next(&demand()).await {
+            SourceEvent::Messages(batch) if batch.messages.is_empty() => {}
+            event => return event,
+        }
+    }
+}
+
+#[tokio::test]
+async fn partitions_that_are_asked_back_stay_until_the_reply() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    assert!(matches!(event(&mut *source).await, SourceEvent::Assigned(_)));
+    memory.revoke("t", "g", &[0]);
+    let SourceEvent::Revoked { partitions, reply } = event(&mut *source).await else { panic!("not revoked") };
+    assert_eq!(partitions, [Partition::new("t", 0)]);
+    write(&memory, 1).await;
+    assert!(matches!(event(&mut *source).await, SourceEvent::Messages(_)), "still ours");
+    reply.send(()).unwrap();
+    write(&memory, 1).await;
+    memory.assign("t", "g", &[0]);
+    assert!(matches!(event(&mut *source).await, SourceEvent::Assigned(_)), "nothing came while it was away");
+}
+
+#[tokio::test]
+async fn a_reply_that_is_dropped_lets_go() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    memory.revoke("t", "g", &[0]);
+    drop(event(&mut *source).await);
+    write(&memory, 1).await;
+    memory.assign("t", "g", &[0]);
+    assert!(matches!(event(&mut *source).await, SourceEvent::Assigned(_)));
+}
+
+#[tokio::test]
+async fn a_second_source_waits_until_the_first_is_gone() {
+    let memory = memory(BTreeMap::new());
+    let mut first = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *first).await;
+    let mut second = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    let waits = event(&mut *second).await;
+    assert!(matches!(waits, SourceEvent::Failed(TransportError::GroupInUse { .. })), "{waits:?}");
+    drop(first);
+    assert!(matches!(event(&mut *second).await, SourceEvent::Assigned(_)));
+}
+
+#[tokio::test]
+async fn writes_and_commits_fail_when_told_to() {
+    let memory = memory(BTreeMap::new());
+    memory.fail_writes("t", Some("away"));
+    assert!(matches!(write(&memory, 1).await[0], Err(WriteError::Unavailable { .. })));
+    memory.fail_writes("t", None);
+    memory.refuse_writes("t", Some("too odd"));
+    assert!(matches!(write(&memory, 1).await[0], Err(WriteError::Refused { .. })));
+    memory.refuse_writes("t", None);
+    assert!(write(&memory, 1).await[0].is_ok());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    memory.fail_commits("t", Some("away"));
+    assert!(source.commit(Vec::new()).await.is_err());
+    memory.fail_commits("t", None);
+    assert!(source.commit(Vec::new()).await.is_ok());
+}
+
+#[tokio::test]
+async fn messages_that_are_gone_are_told() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    write(&memory, 5).await;
+    memory.forget("t", 0, 3);
+    let (partition, from, to) = (Partition::new("t", 0), Position(0), Position(2));
+    let lost = event(&mut *source).await;
+    let expected = TransportError::LostPosition { partition, from, to };
+    assert!(matches!(&lost, SourceEvent::Failed(error) if *error == expected), "{lost:?}");
+    drop(source);
+    let mut source = memory.source(&subscription(OnLostPosition::Earliest)).await.unwrap();
+    event(&mut *source).await;
+    let SourceEvent::Messages(batch) = event(&mut *source).await else { panic!("no messages") };
+    assert_eq!(batch.messages[0].origin.position, Position(3));
+}
+
+#[tokio::test]
+async fn old_messages_and_those_above_the_size_go() {
+    let time = Arc::new(std::sync::atomic::AtomicU64::new(1_000));
+    let retention = Retention { age: Some(Period::from_millis(500)), size: Some(Size(30)) };
+    let create = Some(Create { partitions: None, retention });
+    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("physical".into()), create })]);
+    let wall = time.clone();
+    let memory = Memory::new("bus", topics, Clock::from_fn(move || Timestamp(wall.load(Ordering::Relaxed))));
+    write(&memory, 5).await;
+    let bounds = async || memory.topics().await.unwrap()[0].partitions[0];
+    assert_eq!(bounds().await, crate::transport::PartitionInfo { first: 2, end: 5 });
+    time.store(1_501, Ordering::Relaxed);
+    write(&memory, 1).await;
+    assert_eq!(bounds().await, crate::transport::PartitionInfo { first: 5, end: 6 });
+    assert_eq!(memory.topics().await.unwrap()[0].name, "t");
+}
