@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, memory};
+use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, log, memory};
 use crate::model::Clock;
 
 /// Opens the transport that `config` describes under its name in the spec. Blocks for some milliseconds.
@@ -13,10 +13,11 @@ use crate::model::Clock;
 pub fn open(name: &str, config: &config::Config, clock: Clock) -> Result<Arc<dyn Transport>, TransportError> {
     let topics = config.topics.clone();
     match config {
+        config::Config { log: Some(log), memory: None, .. } => Ok(Arc::new(log::Log::open(name, log, topics, clock)?)),
         config::Config { log: None, memory: Some(_), .. } => Ok(Arc::new(memory::Memory::new(name, topics, clock))),
         _ => Err(TransportError::Config {
             transport: name.into(),
-            reason: "name exactly one kind of transport: `memory`".into(),
+            reason: "name exactly one kind of transport, `log` or `memory`".into(),
         }),
     }
 }
@@ -41,4 +42,43 @@ pub(super) fn named_as_in_the_spec(
     }
     named.sort_by(|one, other| one.name.cmp(&other.name));
     named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(log: Option<log::Config>, memory: Option<memory::Config>) -> config::Config {
+        config::Config { log, memory, topics: BTreeMap::new() }
+    }
+
+    #[tokio::test]
+    async fn the_named_kind_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let log = open("bus", &config(Some(log::Config { path: path.clone() }), None), Clock::system()).unwrap();
+        log.sink("t").await.unwrap();
+        assert!(path.join("log.sqlite").exists());
+        let memory = open("bus", &config(None, Some(memory::Config {})), Clock::system()).unwrap();
+        assert_eq!(memory.topics().await, Ok(Vec::new()));
+    }
+
+    #[test]
+    fn exactly_one_kind_is_named() {
+        let log = Some(log::Config { path: "never-made".into() });
+        for config in [config(None, None), config(log, Some(memory::Config {}))] {
+            let refused = open("bus", &config, Clock::system()).err();
+            assert!(matches!(refused, Some(TransportError::Config { .. })), "{refused:?}");
+        }
+        assert!(!std::path::Path::new("never-made").exists());
+    }
+
+    #[test]
+    fn topics_have_their_names_in_the_spec() {
+        let named = |name: &str| config::Topic { name: Some(name.to_owned()), create: None };
+        let topics = BTreeMap::from([("a".to_owned(), named("x")), ("b".to_owned(), named("x"))]);
+        let physical = ["x", "a", "y"].map(|name| (name.to_owned(), Vec::new())).into();
+        let names: Vec<String> = named_as_in_the_spec(&topics, physical).into_iter().map(|topic| topic.name).collect();
+        assert_eq!(names, ["a", "b", "y"], "the system's own `a` is hidden behind the spec's");
+    }
 }

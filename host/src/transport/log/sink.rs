@@ -1,0 +1,73 @@
+//! Writes to one topic. An answer comes when the records are on the disk.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::messages::{self, Placed};
+use super::store::Store;
+use super::topics::Topic;
+use crate::model::{Clock, Record};
+use crate::storage::sqlite::Error;
+use crate::transport::spread::Spread;
+use crate::transport::{Sink, WriteError, Written};
+
+/// The largest message, in bytes, with key and headers. A message is held in memory whole, several times on its way;
+/// what is larger belongs into a blob store. SQLite itself ends at a billion bytes.
+pub(super) const LARGEST: u64 = 256 << 20;
+
+pub(super) struct LogSink {
+    store: Arc<Store>,
+    topic: Arc<Topic>,
+    spread: Spread,
+    clock: Clock,
+}
+
+impl LogSink {
+    pub(super) fn new(store: Arc<Store>, topic: Arc<Topic>, clock: Clock) -> Self {
+        Self { store, spread: Spread::over(topic.partitions()), topic, clock }
+    }
+
+    fn place(&self, record: Record) -> Result<Placed, WriteError> {
+        let refused = |reason| WriteError::Refused { topic: self.topic.name.clone(), reason };
+        let partition = self.spread.choose(&record).map_err(refused)?;
+        let placed = Placed::new(partition, record);
+        match placed.size() {
+            size if size > LARGEST => Err(refused(format!("it has {size} bytes, more than the {LARGEST} of the log"))),
+            _ => Ok(placed),
+        }
+    }
+
+    async fn append(&self, records: Vec<Placed>) -> Result<Vec<Written>, WriteError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let weight = records.iter().map(Placed::size).sum();
+        let (topic, clock) = (self.topic.clone(), self.clock.clone());
+        let (board, id) = (self.store.board.clone(), topic.id);
+        // The time is read on the writer thread, so that it grows with the positions.
+        let job = move |connection: &_| messages::append(connection, &topic, &records, clock.wall());
+        let written = self.store.database.write_then(weight, job, move |written| board.written(id, written)).await;
+        written.map_err(|error| self.unavailable(error))
+    }
+
+    fn unavailable(&self, error: Error) -> WriteError {
+        WriteError::Unavailable { topic: self.topic.name.clone(), reason: error.to_string() }
+    }
+}
+
+#[async_trait]
+impl Sink for LogSink {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+        let mut placed = Vec::with_capacity(records.len());
+        let places: Vec<Result<(), WriteError>> =
+            records.into_iter().map(|record| self.place(record).map(|record| placed.push(record))).collect();
+        let mut written = self.append(placed).await.map(Vec::into_iter);
+        let answer = |place: Result<(), WriteError>| {
+            place?;
+            let missing = || self.unavailable(Error::Unavailable("no answer from the writer".into()));
+            written.as_mut().map_err(|error| error.clone())?.next().ok_or_else(missing)
+        };
+        places.into_iter().map(answer).collect()
+    }
+}

@@ -1,0 +1,104 @@
+//! One open folder: its database, and what this process knows of it. A folder that is opened again in this process is
+//! the same one, so that writers wake readers at once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use super::board::Board;
+use super::keeper::Keeper;
+use super::lease::Process;
+use super::schema::SCHEMA;
+use crate::model::Clock;
+use crate::storage::sqlite::{Database, Error, Options};
+
+/// The database's file.
+const FILE: &str = "log.sqlite";
+/// The folder of the leases' lock files.
+const LEASES: &str = "leases";
+
+/// How long things take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    /// How long a call waits for another process's lock.
+    pub(super) busy: Duration,
+    /// How often it is looked whether another process has written.
+    pub(super) poll: Duration,
+    /// How often a process says that it lives, and removes what is kept no longer.
+    pub(super) beat: Duration,
+    /// How long a lease lasts after the last beat of an owner that is not known to be dead.
+    pub(super) lease: Duration,
+    /// How often a group that is in use is asked for again.
+    pub(super) claim: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            busy: Duration::from_secs(5),
+            poll: Duration::from_millis(10),
+            beat: Duration::from_secs(3),
+            lease: Duration::from_secs(10),
+            claim: Duration::from_millis(500),
+        }
+    }
+}
+
+/// One open folder.
+pub(super) struct Store {
+    pub(super) database: Database,
+    pub(super) board: Arc<Board>,
+    pub(super) process: Process,
+    /// The folder of lock files.
+    pub(super) leases: PathBuf,
+    pub(super) timing: Timing,
+}
+
+/// The folders that this process has open.
+static OPEN: Mutex<BTreeMap<PathBuf, Weak<Store>>> = Mutex::new(BTreeMap::new());
+
+impl Store {
+    /// Opens a folder, and makes it where missing; the same store when it is open already.
+    pub(super) fn open(folder: &Path, clock: &Clock, timing: Timing) -> Result<Arc<Self>, Error> {
+        let leases = folder.join(LEASES);
+        let make = |error| Error::Unavailable(format!("folder {} cannot be made: {error}", folder.display()));
+        fs::create_dir_all(&leases).map_err(make)?;
+        let key = fs::canonicalize(folder).map_err(make)?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = open.get(&key).and_then(Weak::upgrade) {
+            return Ok(store);
+        }
+        let store = Arc::new(Self::apart(folder, clock, timing)?);
+        open.retain(|_, store| store.strong_count() > 0);
+        open.insert(key, Arc::downgrade(&store));
+        Ok(store)
+    }
+
+    /// Opens a folder by itself, as another process would.
+    pub(super) fn apart(folder: &Path, clock: &Clock, timing: Timing) -> Result<Self, Error> {
+        let board = Arc::new(Board::default());
+        let process =
+            Process { id: rand::random(), name: format!("process {} on {}", std::process::id(), host_name()) };
+        let keeper = Keeper { board: board.clone(), process: process.id, clock: clock.clone() };
+        let database = Database::open(Options {
+            path: folder.join(FILE),
+            schema: SCHEMA,
+            busy: timing.busy,
+            poll: timing.poll,
+            upkeep_every: timing.beat,
+            clock: clock.clone(),
+            keeper: Some(Arc::new(keeper)),
+        })?;
+        Ok(Self { database, board, process, leases: folder.join(LEASES), timing })
+    }
+}
+
+/// For people only: which machine or container it is.
+fn host_name() -> String {
+    match fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(name) => name.trim().to_owned(),
+        Err(_) => "this machine".to_owned(),
+    }
+}

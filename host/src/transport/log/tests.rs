@@ -1,0 +1,275 @@
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::params;
+use tempfile::TempDir;
+
+use super::holder::Holder;
+use super::*;
+use crate::model::{Period, Record, Size, Timestamp};
+use crate::transport::config::{Create, Retention};
+use crate::transport::contract::{PARTITIONS, Subject};
+use crate::transport::{
+    Assignment, Commit, CommitError, Demand, OnLostPosition, SourceEvent, Start, WriteError, Written,
+};
+
+mod leases;
+mod processes;
+mod retained;
+mod trouble;
+
+/// How the contract opens the log.
+#[derive(Clone, Copy)]
+enum Opened {
+    /// As one process does.
+    Together,
+    /// Each as a process of its own.
+    Apart,
+}
+
+struct InLog {
+    folder: TempDir,
+    topics: AtomicU32,
+    opened: Opened,
+}
+
+impl InLog {
+    fn new(opened: Opened) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), topics: AtomicU32::new(0), opened }
+    }
+}
+
+#[async_trait]
+impl Subject for InLog {
+    async fn open(&self) -> Arc<dyn Transport> {
+        match self.opened {
+            Opened::Together => {
+                let config = Config { path: self.folder.path().to_owned() };
+                Arc::new(Log::open("bus", &config, BTreeMap::new(), Clock::system()).unwrap())
+            }
+            Opened::Apart => Arc::new(apart(&self.folder, Timing::default())),
+        }
+    }
+
+    async fn topic(&self) -> String {
+        format!("topic-{}", self.topics.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn break_reads(&self, _: &str) {
+        execute(&self.folder, "ALTER TABLE message RENAME TO hidden");
+    }
+
+    async fn mend_reads(&self, _: &str) {
+        execute(&self.folder, "ALTER TABLE hidden RENAME TO message");
+    }
+
+    async fn take_away(&self, _: &str, _: &str) {
+        // As another process would that has found the lease stale, and has died then.
+        execute(&self.folder, "UPDATE lease SET epoch = epoch + 1, holder = 'another', process = 0");
+    }
+
+    async fn give_back(&self, _: &str, _: &str) {}
+}
+
+mod contract_in_one_process {
+    use super::*;
+
+    crate::transport_contract!(InLog::new(Opened::Together));
+}
+
+mod contract_across_processes {
+    use super::*;
+
+    crate::transport_contract!(InLog::new(Opened::Apart));
+}
+
+/// Shorter times, where a test waits for them.
+const QUICK: Timing = Timing {
+    busy: Duration::from_secs(30),
+    poll: Duration::from_millis(1),
+    beat: Duration::from_millis(5),
+    lease: Duration::from_secs(3600),
+    claim: Duration::from_millis(5),
+};
+
+/// Nothing happens by itself.
+const SLOW: Timing = Timing { beat: Duration::from_secs(3600), ..QUICK };
+
+/// The log as another process has it open.
+fn apart(folder: &TempDir, timing: Timing) -> Log {
+    with(folder, timing, BTreeMap::new(), Clock::system())
+}
+
+fn with(folder: &TempDir, timing: Timing, topics: BTreeMap<String, TopicConfig>, clock: Clock) -> Log {
+    std::fs::create_dir_all(folder.path().join("leases")).unwrap();
+    Log::on("bus".into(), Arc::new(Store::apart(folder.path(), &clock, timing).unwrap()), topics, clock)
+}
+
+fn connection(folder: &TempDir) -> Connection {
+    Connection::open(folder.path().join("log.sqlite")).unwrap()
+}
+
+fn execute(folder: &TempDir, sql: &str) {
+    connection(folder).execute_batch(sql).unwrap();
+}
+
+fn subscription(on_lost_position: OnLostPosition) -> Subscription {
+    Subscription { topic: "t".into(), group: "g".into(), start: Start::Earliest, on_lost_position }
+}
+
+async fn open_source(log: &Log) -> Box<dyn Source> {
+    log.source(&subscription(OnLostPosition::Fail)).await.unwrap()
+}
+
+fn record(payload: &str) -> Record {
+    Record { partition: Some(0), payload: payload.to_owned().into(), ..Record::default() }
+}
+
+async fn write(log: &Log, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    log.sink("t").await.unwrap().write(records).await
+}
+
+fn everything() -> Demand {
+    let room = Room { messages: 100, bytes: 1 << 20 };
+    Demand((0..PARTITIONS).map(|index| (Partition::new("t", index), room)).collect())
+}
+
+/// The next event that is not news of the lag.
+async fn event(source: &mut dyn Source) -> SourceEvent {
+    loop {
+        match source.next(&everything()).await {
+            SourceEvent::Messages(batch) if batch.messages.is_empty() => {}
+            event => return event,
+        }
+    }
+}
+
+async fn assigned(source: &mut dyn Source) -> Vec<Assignment> {
+    match event(source).await {
+        SourceEvent::Assigned(assignments) => assignments,
+        event => panic!("{event:?}"),
+    }
+}
+
+/// So many payloads.
+async fn take(source: &mut dyn Source, count: usize) -> Vec<String> {
+    let mut came = Vec::new();
+    while came.len() < count {
+        let SourceEvent::Messages(batch) = event(source).await else { panic!("no messages") };
+        came.extend(batch.messages.iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()));
+    }
+    came
+}
+
+fn is_in_use(event: &SourceEvent) -> bool {
+    matches!(event, SourceEvent::Failed(TransportError::GroupInUse { owner, .. }) if owner.starts_with("process "))
+}
+
+fn commit(assignment: &Assignment, base: i64) -> Commit {
+    let Assignment { partition, epoch, .. } = assignment.clone();
+    Commit { partition, epoch, checkpoint: Checkpoint::plain(Position(base)) }
+}
+
+#[tokio::test]
+async fn a_second_host_waits_and_takes_over_when_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    // Clocks that are years apart decide nothing.
+    let ahead = with(&folder, QUICK, BTreeMap::new(), Clock::from_fn(|| Timestamp(4_000_000_000_000)));
+    let behind = with(&folder, QUICK, BTreeMap::new(), Clock::from_fn(|| Timestamp(5)));
+    let mut first = open_source(&ahead).await;
+    let mine = assigned(&mut *first).await;
+    let mut second = open_source(&behind).await;
+    for _ in 0..3 {
+        let event = event(&mut *second).await;
+        assert!(is_in_use(&event), "{event:?}");
+    }
+    first.commit(vec![commit(&mine[0], -1)]).await.unwrap();
+    drop(first);
+    let theirs = loop {
+        match event(&mut *second).await {
+            SourceEvent::Assigned(assignments) => break assignments,
+            event => assert!(is_in_use(&event), "{event:?}"),
+        }
+    };
+    assert!(theirs[0].epoch > mine[0].epoch);
+}
+
+#[tokio::test]
+async fn two_sources_of_one_process_do_not_share_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, QUICK);
+    let mut first = open_source(&log).await;
+    assigned(&mut *first).await;
+    let mut second = open_source(&log).await;
+    let event = event(&mut *second).await;
+    assert!(is_in_use(&event), "{event:?}");
+}
+
+#[tokio::test]
+async fn an_owner_that_lives_but_stands_still_is_replaced_and_fenced() {
+    let folder = tempfile::tempdir().unwrap();
+    let still = apart(&folder, Timing { beat: Duration::from_secs(3600), ..QUICK });
+    let mut first = open_source(&still).await;
+    let mine = assigned(&mut *first).await;
+    write(&still, vec![record("a")]).await[0].clone().unwrap();
+    let other = apart(&folder, Timing { lease: Duration::from_millis(100), ..QUICK });
+    let mut second = open_source(&other).await;
+    let mut waited = 0;
+    while is_in_use(&event(&mut *second).await) {
+        waited += 1;
+    }
+    assert!(waited > 0);
+    let refused = first.commit(vec![commit(&mine[0], 0)]).await;
+    assert_eq!(refused, Err(CommitError::NotOwned(vec![Partition::new("t", 0)])));
+    let lost = loop {
+        match event(&mut *first).await {
+            SourceEvent::Messages(_) => {}
+            event => break event,
+        }
+    };
+    assert!(matches!(&lost, SourceEvent::Lost(partitions) if partitions.len() == 4), "{lost:?}");
+    let waits = event(&mut *first).await;
+    assert!(is_in_use(&waits), "{waits:?}");
+    assert_eq!(take(&mut *second, 1).await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_folder_is_opened_once_in_a_process_and_closed_with_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { path: folder.path().join("deep/er") };
+    let one = Log::open("one", &config, BTreeMap::new(), Clock::system()).unwrap();
+    let other = Log::open("other", &config, BTreeMap::new(), Clock::system()).unwrap();
+    assert!(Arc::ptr_eq(&one.store, &other.store));
+    write(&one, vec![record("a")]).await[0].clone().unwrap();
+    drop(one);
+    assert!(config.path.join("log.sqlite-wal").exists());
+    drop(other);
+    assert!(!config.path.join("log.sqlite-wal").exists(), "the writer thread has closed the file");
+}
+
+#[tokio::test]
+async fn a_topic_has_the_partitions_and_the_name_that_the_spec_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let create = Some(Create { partitions: 7.try_into().ok(), ..Create::default() });
+    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("prod-t".into()), create })]);
+    let log = with(&folder, QUICK, topics, Clock::system());
+    write(&log, vec![record("a")]).await[0].clone().unwrap();
+    log.sink("u").await.unwrap();
+    let counts = |topics: Vec<TopicInfo>| -> Vec<(String, usize)> {
+        topics.into_iter().map(|topic| (topic.name, topic.partitions.len())).collect()
+    };
+    assert_eq!(counts(log.topics().await.unwrap()), [("t".to_owned(), 7), ("u".to_owned(), 4)]);
+    let elsewhere = apart(&folder, QUICK);
+    assert_eq!(counts(elsewhere.topics().await.unwrap()), [("prod-t".to_owned(), 7), ("u".to_owned(), 4)]);
+    let message = log.read(&Partition::new("t", 0), Position(0), 1).await.unwrap().remove(0);
+    assert_eq!(message.id, crate::model::MessageId::of_origin("bus", "prod-t", 0, Position(0)));
+}
+
+#[tokio::test]
+async fn messages_carry_the_time_at_which_they_were_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = with(&folder, QUICK, BTreeMap::new(), Clock::from_fn(|| Timestamp(1_234)));
+    write(&log, vec![record("a")]).await[0].clone().unwrap();
+    let message = log.read(&Partition::new("t", 0), Position(0), 1).await.unwrap().remove(0);
+    assert_eq!(message.origin.enqueued, Timestamp(1_234));
+}
