@@ -1,7 +1,10 @@
 //! HTTP out of the host: one client an endpoint, with allow-list and address vetting, credentials, breaker, rate and
 //! concurrency. Never asks who the caller is: grants are the caller's business.
 
+mod breaker;
 pub mod config;
+mod gate;
+mod hosts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
