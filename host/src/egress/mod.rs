@@ -1,10 +1,15 @@
 //! HTTP out of the host: one client an endpoint, with allow-list and address vetting, credentials, breaker, rate and
 //! concurrency. Never asks who the caller is: grants are the caller's business.
 
+mod address;
 mod breaker;
 pub mod config;
+mod credential;
 mod gate;
+mod headers;
 mod hosts;
+mod reach;
+mod setup;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +17,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+
+pub use setup::{Fault, Problem, SetupError};
 
 use crate::model::Progress;
 
