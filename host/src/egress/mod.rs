@@ -5,10 +5,13 @@ mod address;
 mod breaker;
 pub mod config;
 mod credential;
+mod failure;
 mod gate;
 mod headers;
 mod hosts;
 mod reach;
+mod redirect;
+mod resume;
 mod setup;
 
 use std::collections::BTreeMap;
