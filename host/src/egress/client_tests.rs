@@ -373,17 +373,16 @@ async fn a_call_that_is_given_up_frees_its_place() {
 
 #[test]
 fn all_problems_of_all_endpoints_are_named_at_once() {
-    let wrong = |config: Config| config;
     let no_file = Some("/nowhere/ca.pem".into());
     let empty = tempfile::NamedTempFile::new().unwrap();
     let system = || system("https://a.example");
     let configs: Configs = [
-        ("a", wrong(Config { ca: no_file, redirects: vec!["nobody".into()], ..system() })),
-        ("b", wrong(Config { ca: Some(empty.path().into()), ..system() })),
-        ("c", wrong(Config { auth: Auth::Bearer { token: SecretRef("unknown".into()) }, ..system() })),
-        ("d", wrong(Config { auth: bearer(), allow: vec!["a.example".into()], ..Config::default() })),
-        ("e", wrong(Config { allow: vec!["*".into(), "u@h".into()], ..Config::default() })),
-        ("f", wrong(Config::default())),
+        ("a", Config { ca: no_file, redirects: vec!["nobody".into()], ..system() }),
+        ("b", Config { ca: Some(empty.path().into()), ..system() }),
+        ("c", Config { auth: Auth::Bearer { token: SecretRef("unknown".into()) }, ..system() }),
+        ("d", Config { auth: bearer(), allow: vec!["a.example".into()], ..Config::default() }),
+        ("e", Config { allow: vec!["*".into(), "u@h".into()], ..Config::default() }),
+        ("f", Config::default()),
         ("g", system()),
     ]
     .map(|(name, config)| (name.to_owned(), config))
