@@ -30,16 +30,18 @@ pub struct Config {
     /// How long to wait.
     #[serde(default)]
     pub timeouts: Timeouts,
-    /// Requests under way at once, in this process.
+    /// Requests under way at once, in this process; one is under way until its body ends. Like `rate` and `breaker`,
+    /// this counts for each host name by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent: Option<NonZeroUsize>,
-    /// Requests a time, such as `10/s` or `600/m`.
+    /// Requests a time, such as `10/s` or `600/m`: evenly spread, after a burst of at most what a second brings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// When to stop trying for a while.
     #[serde(default)]
     pub breaker: Breaker,
-    /// Endpoints that a redirect may lead to, besides this one.
+    /// Endpoints that a redirect may lead to, besides this one. There, that endpoint's own rules hold: what it allows,
+    /// its limits and credential, and where its redirects may lead on to.
     #[serde(default)]
     pub redirects: Vec<String>,
     /// A PEM file of certificate authorities to trust besides the machine's.
@@ -79,7 +81,7 @@ pub enum Auth {
 pub struct Timeouts {
     /// For a connection, name look-up and TLS included.
     pub connect: Period,
-    /// For the head of the response.
+    /// For the head of the response, connecting included.
     pub first_byte: Period,
     /// Between two pieces of a body.
     pub stall: Period,

@@ -1,19 +1,44 @@
 //! HTTP out of the host: one client an endpoint, with allow-list and address vetting, credentials, breaker, rate and
 //! concurrency. Never asks who the caller is: grants are the caller's business.
 
+mod address;
+mod body;
+mod breaker;
+mod client;
 pub mod config;
+mod credential;
+mod endpoint;
+mod failure;
+mod gate;
+mod headers;
+mod hosts;
+mod reach;
+mod redirect;
+mod resolver;
+mod resume;
+#[cfg(test)]
+mod secrets_tests;
+mod setup;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod tls_tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::Progress;
+pub use client::Client;
+pub use setup::{Fault, Problem, SetupError};
+
+use crate::model::{Progress, without_queries};
 
 /// A request to an endpoint.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Request {
     /// `GET`, `POST`, …
     pub method: String,
@@ -23,6 +48,22 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<Bytes>,
+}
+
+impl fmt::Debug for Request {
+    /// Shows nothing that may be a secret: of the target no query, of headers the names, of the body its length.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = without_queries(&self.target);
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let length = self.body.as_ref().map(Bytes::len);
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("target", &path)
+            .field("headers", &names)
+            .field("body", &length)
+            .finish()
+    }
 }
 
 /// The head of a response; the body follows.

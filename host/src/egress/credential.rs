@@ -1,0 +1,97 @@
+//! What the host adds to requests to sign them. Made once, from the spec's secrets; never printed.
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::config::Auth;
+use super::headers;
+use super::setup::Fault;
+use crate::model::{SecretRef, Secrets};
+
+/// A header that signs.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    name: HeaderName,
+    /// Marked as sensitive: prints as such, and stays out of HTTP/2's compression tables.
+    value: HeaderValue,
+}
+
+impl Credential {
+    /// Reads the secret that `auth` names; `None` when nothing signs.
+    pub(super) fn new(auth: &Auth, secrets: &Secrets) -> Result<Option<Self>, Fault> {
+        let (name, scheme, secret) = match auth {
+            Auth::None => return Ok(None),
+            Auth::Bearer { token } => (AUTHORIZATION, "Bearer ", token),
+            Auth::Basic { encoded } => (AUTHORIZATION, "Basic ", encoded),
+            Auth::Header { name, value } => (own_header(name)?, "", value),
+        };
+        Ok(Some(Self { name, value: value(scheme, secret, secrets)? }))
+    }
+
+    /// Which header it is.
+    pub(super) fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
+    /// Signs.
+    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.value.clone());
+    }
+}
+
+fn own_header(name: &str) -> Result<HeaderName, Fault> {
+    let fault = || Fault::AuthHeader(name.to_owned());
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault())?;
+    let is_fit = header == AUTHORIZATION || headers::refusal(&header).is_none();
+    if is_fit { Ok(header) } else { Err(fault()) }
+}
+
+fn value(scheme: &str, secret: &SecretRef, secrets: &Secrets) -> Result<HeaderValue, Fault> {
+    let text = secrets.get(secret).ok_or_else(|| Fault::NoSecret(secret.0.clone()))?;
+    let mut value =
+        HeaderValue::from_str(&format!("{scheme}{}", text.expose())).map_err(|_| Fault::AuthValue(secret.0.clone()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Secret;
+
+    fn made(auth: &Auth, secret: &str) -> Result<Option<Credential>, Fault> {
+        Credential::new(auth, &Secrets([("s".to_owned(), Secret::new(secret))].into()))
+    }
+
+    #[test]
+    fn each_kind_of_auth_is_one_header() {
+        let header = Auth::Header { name: "X-Key".into(), value: SecretRef("s".into()) };
+        for (auth, name, value) in [
+            (Auth::Bearer { token: SecretRef("s".into()) }, "authorization", "Bearer abc"),
+            (Auth::Basic { encoded: SecretRef("s".into()) }, "authorization", "Basic abc"),
+            (header, "x-key", "abc"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-key", HeaderValue::from_static("the caller's"));
+            made(&auth, "abc").unwrap().unwrap().add_to(&mut headers);
+            assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), [value], "{auth:?}");
+        }
+        assert!(made(&Auth::None, "abc").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_credential_that_cannot_be_sent_is_a_fault_that_does_not_show_it() {
+        let bearer = |name: &str| Auth::Bearer { token: SecretRef(name.into()) };
+        let header = |name: &str| Auth::Header { name: name.into(), value: SecretRef("s".into()) };
+        for auth in [bearer("s"), bearer("other"), header("host"), header("content-length"), header("a b"), header("x")]
+        {
+            let fault = made(&auth, "SENTINEL\n").unwrap_err();
+            assert!(!format!("{fault} {fault:?}").contains("SENTINEL"), "{auth:?}");
+        }
+    }
+
+    #[test]
+    fn a_credential_does_not_print() {
+        let credential = made(&Auth::Bearer { token: SecretRef("s".into()) }, "SENTINEL").unwrap().unwrap();
+        assert!(!format!("{credential:?}").contains("SENTINEL"));
+    }
+}
