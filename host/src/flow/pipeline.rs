@@ -37,8 +37,8 @@ macro_rules! tell {
             pipeline = %$self.settings.maker.pipeline,
             partition = %$work.partition(),
             offset = %$work.message.origin.position,
-            message = %$work.message.id,
-            trace = $work.message.trace(),
+            message_id = %$work.message.id,
+            trace_id = $work.message.trace_id(),
             $($fact)+
         )
     };

@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use tokio::sync::Semaphore;
 use tracing::{Instrument, Span, error_span};
 
-use super::capabilities::context::trace_parent;
 use super::capabilities::{Call, Lent};
 use super::component::Loaded;
 use super::config::{Grants, Isolation};
@@ -99,14 +98,9 @@ impl Pool {
             partition = %origin.partition,
             offset = origin.position.0,
             message_id = message.id.as_str(),
-            trace_id = trace_parent(message).and_then(trace_id),
+            trace_id = message.trace_id(),
         )
     }
-}
-
-/// The trace id in a W3C trace context.
-fn trace_id(trace_parent: &str) -> Option<&str> {
-    trace_parent.split('-').nth(1)
 }
 
 #[async_trait]

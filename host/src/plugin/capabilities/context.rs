@@ -28,7 +28,7 @@ impl Context {
 }
 
 /// The trace context of a message, if it has one.
-pub(in crate::plugin) fn trace_parent(message: &Message) -> Option<&str> {
+fn trace_parent(message: &Message) -> Option<&str> {
     message.headers.text(TRACE_PARENT)
 }
 
