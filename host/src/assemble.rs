@@ -1,1 +1,314 @@
-//! Turns a checked plan into running pipelines. The only file that names concrete parts.
+//! From files to running pipelines: the only place that names concrete parts. It loads components for the checker,
+//! opens what the plan names, and hands each pipeline its own; it decides nothing that the spec does not say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::bail;
+use futures::future::join_all;
+use serde::Serialize;
+use tracing::debug;
+
+use crate::egress::Http;
+use crate::flow::dead_letter::Maker;
+use crate::flow::pipeline::{Parts, Settings};
+use crate::flow::router::{Route, Router};
+use crate::flow::snapshot::Snapshot;
+use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
+use crate::model::{Clock, Secret, Secrets};
+use crate::plugin::{Binding, Description, Plugin};
+use crate::spec::plan::{Pipeline, SecretSource, Target, TransportKind};
+use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
+use crate::storage::Stores;
+use crate::transport::{Start, Subscription, TopicInfo, Transport, TransportError};
+
+#[cfg(feature = "wasm")]
+mod components;
+#[cfg(not(feature = "wasm"))]
+#[path = "assemble/without_components.rs"]
+mod components;
+
+use components::Components;
+
+/// A spec that is right, and its plugins.
+pub struct Checked {
+    plan: Plan,
+    components: Components,
+}
+
+impl Checked {
+    /// What the spec says.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// Checks a spec without a look at its plugins.
+pub fn plan(files: &[PathBuf], sets: &[String]) -> Result<Plan, Diagnostics> {
+    spec::check(&load(files, sets)?, &Descriptions::default())
+}
+
+/// Checks a spec, its plugins and their configs. Opens no connection.
+pub async fn check(files: &[PathBuf], sets: &[String]) -> Result<Checked, Diagnostics> {
+    let loaded = load(files, sets)?;
+    let (components, descriptions) = components::load(&loaded).await;
+    let plan = spec::check(&loaded, &descriptions)?;
+    Ok(Checked { plan, components })
+}
+
+fn load(files: &[PathBuf], sets: &[String]) -> Result<Loaded, Diagnostics> {
+    spec::load(files, sets, &|name| std::env::var(name).ok())
+}
+
+/// Says when one of these is no pipeline of the spec.
+pub fn check_names(plan: &Plan, names: &[String]) -> Result<(), String> {
+    let all = || plan.pipelines.keys().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    match names.iter().find(|name| !plan.pipelines.contains_key(name.as_str())) {
+        None => Ok(()),
+        Some(unknown) => Err(format!("the spec has no pipeline `{unknown}`; it has {}", all())),
+    }
+}
+
+/// Whether a pipeline is one of these; every one is where none is named.
+pub fn is_chosen(pipeline: &Pipeline, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|name| **name == *pipeline.name)
+}
+
+/// The transports on which pipelines use a topic.
+pub fn users_of(plan: &Plan, topic: &str) -> Vec<String> {
+    let places = plan.pipelines.values().flat_map(places);
+    let users: BTreeSet<&str> = places.filter(|place| place.1 == topic).map(|place| place.0).collect();
+    users.into_iter().map(str::to_owned).collect()
+}
+
+/// Transport and topic of everything that a pipeline reads and writes.
+fn places(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
+    let from = (pipeline.from.transport.as_str(), &*pipeline.from.topic);
+    let letters = (pipeline.dead_letter.transport.as_str(), pipeline.dead_letter.topic.as_str());
+    let outputs = pipeline.outputs.values().filter_map(|target| match target {
+        Target::Topic(place) => Some((place.transport.as_str(), place.topic.as_str())),
+        Target::Discard => None,
+    });
+    [from, letters].into_iter().chain(outputs)
+}
+
+/// Opens one transport of the spec.
+pub fn transport(plan: &Plan, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
+    let unknown = || TransportError::Unavailable { transport: name.into(), reason: "the spec does not name it".into() };
+    let spec::plan::Transport { kind, topics } = plan.transports.get(name).ok_or_else(unknown)?;
+    let (log, memory) = match kind.clone() {
+        TransportKind::Log(log) => (Some(log), None),
+        TransportKind::Memory(memory) => (None, Some(memory)),
+    };
+    let config = crate::transport::config::Config { log, memory, topics: topics.clone() };
+    crate::transport::open(name, &config, Clock::system())
+}
+
+/// What `lockgate plugin inspect` tells.
+#[derive(Serialize)]
+pub struct Inspected {
+    /// What the component says of itself.
+    #[serde(flatten)]
+    pub description: Description,
+    /// What it needs with the given config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+    /// Why it does not take the config.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
+}
+
+/// Looks at a component.
+pub async fn inspect(file: &Path, config_json: &str) -> anyhow::Result<Inspected> {
+    components::inspect(file, config_json).await
+}
+
+/// Reads the secrets that the spec declares; names every one that cannot be read.
+pub fn secrets(plan: &Plan) -> Result<Secrets, String> {
+    let (mut secrets, mut missing) = (Secrets::default(), Vec::new());
+    for (name, source) in &plan.secrets {
+        match read_secret(source) {
+            Ok(value) => {
+                secrets.0.insert(name.clone(), Secret::new(value));
+            }
+            Err(reason) => missing.push(format!("secret {name}: {reason}")),
+        }
+    }
+    if missing.is_empty() { Ok(secrets) } else { Err(missing.join("; ")) }
+}
+
+/// A trailing newline of a file does not belong to the secret.
+fn read_secret(source: &SecretSource) -> Result<String, String> {
+    match source {
+        SecretSource::Env(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
+        SecretSource::File(path) => std::fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|error| format!("cannot read {}: {error}", path.display())),
+    }
+}
+
+/// Running pipelines, and what they run on.
+pub struct Host {
+    handles: Vec<Handle>,
+    transports: Transports,
+    starts: BTreeMap<Arc<str>, (String, Start)>,
+}
+
+type Transports = BTreeMap<String, Arc<dyn Transport>>;
+
+/// Starts the pipelines of a spec, or those of `only`. Fails when a topic is missing, and names all that are; what is
+/// only unreachable keeps its pipeline waiting.
+pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyhow::Result<Host> {
+    let Checked { plan, components } = checked;
+    let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
+    let transports = open_transports(&plan, &pipelines)?;
+    check_topics(&transports, &pipelines).await?;
+    let stores = open_stores(&plan, &pipelines, secrets)?;
+    let http: Arc<dyn Http> = Arc::new(crate::egress::Client::new(&plan.endpoints, secrets)?);
+    let mut handles = Vec::new();
+    for pipeline in &pipelines {
+        let (plugin, description) = components.pool(pipeline, &http, &stores)?;
+        let maker = Maker {
+            pipeline: pipeline.name.clone(),
+            plugin: pipeline.plugin.as_str().into(),
+            version: description.version.into(),
+            sha256: description.sha256.into(),
+        };
+        handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports)));
+    }
+    let starts = pipelines
+        .iter()
+        .map(|pipeline| (pipeline.name.clone(), (pipeline.from.transport.clone(), pipeline.from.start)));
+    Ok(Host { handles, starts: starts.collect(), transports })
+}
+
+/// The transports that these pipelines use.
+fn open_transports(plan: &Plan, pipelines: &[&Pipeline]) -> anyhow::Result<Transports> {
+    let used: BTreeSet<&str> = pipelines.iter().flat_map(|pipeline| places(pipeline)).map(|place| place.0).collect();
+    used.into_iter().map(|name| Ok((name.to_owned(), transport(plan, name)?))).collect()
+}
+
+/// The stores that these pipelines were granted. Names every one that cannot be opened, and what to do.
+fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets) -> anyhow::Result<Stores> {
+    let granted: BTreeSet<&String> = pipelines.iter().flat_map(|pipeline| &pipeline.grants.stores).collect();
+    let (mut stores, mut errors) = (Stores::new(), Vec::new());
+    for (name, config) in granted.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
+        match crate::storage::open(name, config, secrets) {
+            Ok(store) => {
+                stores.insert(name.clone(), store);
+            }
+            Err(error) => errors.push(format!("{error}; {}", error.help())),
+        }
+    }
+    if errors.is_empty() { Ok(stores) } else { bail!(errors.join("; ")) }
+}
+
+/// Names every topic that is missing and cannot be created.
+async fn check_topics(transports: &Transports, pipelines: &[&Pipeline]) -> anyhow::Result<()> {
+    let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
+    let looks = used.into_iter().filter_map(|(transport, topic)| Some((transports.get(transport)?, topic)));
+    let looks = looks.map(|(transport, topic)| async move { transport.sink(topic).await.err() });
+    let errors = join_all(looks).await.into_iter().flatten().filter(|error| !error.is_transient());
+    let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
+    if !errors.is_empty() {
+        bail!("{}; nothing was started", errors.join("; "));
+    }
+    Ok(())
+}
+
+/// What opens a pipeline, as often as needed.
+fn opener(pipeline: &Pipeline, maker: Maker, plugin: Arc<dyn Plugin>, transports: &Transports) -> Open {
+    let (pipeline, transports) = (Arc::new(pipeline.clone()), Arc::new(transports.clone()));
+    Box::new(move || {
+        let (pipeline, maker, plugin) = (pipeline.clone(), maker.clone(), plugin.clone());
+        let transports = transports.clone();
+        Box::pin(async move {
+            let router = Arc::new(router(&pipeline, &transports).await?);
+            let subscription = Subscription {
+                topic: pipeline.from.topic.clone(),
+                group: pipeline.from.group.clone(),
+                start: pipeline.from.start,
+                on_lost_position: pipeline.from.on_lost_position,
+            };
+            let source =
+                find(&transports, &pipeline.from.transport)?.source(&subscription).await.map_err(open_error)?;
+            Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: Clock::system() }))
+        })
+    })
+}
+
+async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, OpenError> {
+    let mut outputs = BTreeMap::new();
+    for (output, target) in &pipeline.outputs {
+        let route = match target {
+            Target::Discard => Route::Discard,
+            Target::Topic(place) => {
+                Route::Topic(find(transports, &place.transport)?.sink(&place.topic).await.map_err(open_error)?)
+            }
+        };
+        outputs.insert(output.clone(), route);
+    }
+    let letters = &pipeline.dead_letter;
+    let dead_letter = find(transports, &letters.transport)?.sink(&letters.topic).await.map_err(open_error)?;
+    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter })
+}
+
+fn settings(pipeline: &Pipeline, maker: Maker) -> Settings {
+    Settings {
+        maker,
+        concurrency: pipeline.concurrency.get(),
+        in_flight: pipeline.in_flight,
+        order: pipeline.order.clone(),
+        retry: pipeline.retry,
+        checkpoint_every: pipeline.checkpoint_every,
+        drain_for: pipeline.drain_for,
+    }
+}
+
+fn find<'a>(transports: &'a Transports, name: &str) -> Result<&'a Arc<dyn Transport>, OpenError> {
+    transports.get(name).ok_or_else(|| OpenError::Never(format!("transport {name} was not opened")))
+}
+
+fn open_error(error: TransportError) -> OpenError {
+    if error.is_transient() { OpenError::Later(error.to_string()) } else { OpenError::Never(error.to_string()) }
+}
+
+impl Host {
+    /// The pipelines.
+    pub fn pipelines(&self) -> &[Handle] {
+        &self.handles
+    }
+
+    /// Whether these pipelines have settled everything that their topics hold now. When a topic cannot be asked, no.
+    pub async fn has_read_everything(&self, snapshots: &[&Snapshot]) -> bool {
+        let mut topics: BTreeMap<&str, Vec<TopicInfo>> = BTreeMap::new();
+        for (name, transport) in &self.transports {
+            match transport.topics().await {
+                Ok(infos) => topics.insert(name, infos),
+                Err(error) => {
+                    debug!(transport = name, %error, "cannot tell yet whether everything is read");
+                    return false;
+                }
+            };
+        }
+        snapshots.iter().all(|snapshot| {
+            let Some((transport, start)) = self.starts.get(&snapshot.pipeline) else { return false };
+            topics.get(transport.as_str()).is_some_and(|infos| has_read(snapshot, infos, *start))
+        })
+    }
+}
+
+fn has_read(snapshot: &Snapshot, topics: &[TopicInfo], start: Start) -> bool {
+    !snapshot.partitions.is_empty()
+        && snapshot.partitions.iter().all(|state| {
+            let topic = topics.iter().find(|topic| *topic.name == *state.partition.topic);
+            let info = usize::try_from(state.partition.index).ok().and_then(|index| topic?.partitions.get(index));
+            let Some(info) = info else { return false };
+            match &state.checkpoint {
+                Some(checkpoint) => checkpoint.base().0 >= info.end - 1,
+                // Nothing was settled yet: then nothing may be there, or the group began behind it.
+                None => info.first == info.end || start == Start::Latest && state.lag == Some(0),
+            }
+        })
+}

@@ -2,6 +2,7 @@
 //! shape is gathered on the way; only what is no YAML at all stops it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::parse::parse;
 use super::place::{Place, Sources};
 use super::read::{Kind, read};
 use super::sets;
-use super::shape::Spec;
+use super::shape::{CONCURRENCY, Pipeline, Spec};
 
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -40,6 +41,12 @@ impl Loaded {
             let config = pipeline.config.or(super::shape::Config::default())?;
             Some((name.as_str(), pipeline.plugin.get()?.as_str(), serde_json::Value::Object(config.0)))
         })
+    }
+
+    /// Messages in plugins at once, over all pipelines that could be read.
+    pub fn slots(&self) -> usize {
+        let concurrency = |pipeline: &Pipeline| pipeline.concurrency.or(CONCURRENCY).map_or(1, NonZeroUsize::get);
+        self.spec.pipelines.values().map(concurrency).sum()
     }
 
     /// What is wrong with the shape alone. `check` reports this too, beside what is wrong with the meaning.

@@ -21,6 +21,9 @@ use crate::plugin::config::Grants;
 use crate::transport::{OnLostPosition, Start};
 use crate::{egress, plugin, storage, transport};
 
+/// Messages in a plugin at once, where a pipeline says nothing.
+pub(super) const CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
 /// A Lockgate spec: transports, plugins, and the pipelines that join them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -10,9 +10,8 @@ use crate::model::Period;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::node::{Node, Spot, Value};
 use crate::spec::plan::{From, Pipeline, Target, Topic};
-use crate::spec::shape::{self, Part};
+use crate::spec::shape::{self, CONCURRENCY, Part};
 
-const CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 const CHECKPOINT_EVERY: Period = Period::from_secs(1);
 const DRAIN_FOR: Period = Period::from_secs(30);
 
