@@ -1,2 +1,5 @@
-//! The `lockgate` binary: arguments and exit code.
-fn main() {}
+//! The `lockgate` binary: all of it is in the library.
+
+fn main() -> std::process::ExitCode {
+    lockgate::cli::main()
+}

@@ -1,1 +1,68 @@
-//! Logging set-up.
+//! Logs: text for people, JSON for machines, on standard error, so that standard output stays the command's answer.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The variable that says what is logged, such as `lockgate=debug` or `warn,lockgate::flow=trace`.
+pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
+/// What is logged where the variable is not set.
+const DEFAULT_FILTER: &str = "warn,lockgate=info";
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why logs cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The variable cannot be read.
+    #[error("{FILTER_VARIABLE} is no log filter: {0}; write for instance `info` or `warn,lockgate=debug`")]
+    Filter(String),
+    /// Somebody set logs up already.
+    #[error("logs are set up already")]
+    Twice,
+}
+
+/// Sets up logs for this process. Lines are written above `progress`, so that a live display stays whole.
+pub fn init(format: LogFormat, progress: &MultiProgress) -> Result<(), SetupError> {
+    let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| SetupError::Filter(error.to_string()))?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(progress.clone()));
+    let set = match format {
+        LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).compact().try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    set.map_err(|_| SetupError::Twice)
+}
+
+/// Writes whole lines to standard error, above a live display.
+#[derive(Clone)]
+struct Above(MultiProgress);
+
+impl Write for Above {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Above {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,1 +1,204 @@
-//! The command line: one file a command.
+//! The command line: one file a command. Answers go to standard output, logs and progress to standard error.
+//!
+//! | exit code | means |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | something failed while running: a pipeline, a topic, a file, a connection |
+//! | 2 | the command line or the spec is wrong; nothing was started |
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use indicatif::MultiProgress;
+
+use crate::spec::{Colour, Diagnostics};
+use crate::telemetry::{self, LogFormat};
+use crate::transport::TransportError;
+
+mod check;
+mod place;
+mod plugin;
+mod progress;
+mod run;
+mod schema;
+mod send;
+mod status;
+mod summary;
+mod table;
+mod tail;
+mod topics;
+
+/// A host for event pipelines that are declared in YAML and whose worker logic ships as WASM components.
+#[derive(Parser, Debug)]
+#[command(name = "lockgate", version, max_term_width = 120, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How log lines on standard error look. What is logged is said by LOCKGATE_LOG, such as `info,lockgate=debug`.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log: LogFormat,
+}
+
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  something failed while running\n  2  the command line or the spec is wrong; nothing was started";
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the pipelines of a spec.
+    Run(run::Run),
+    /// Check a spec and say everything that is wrong with it; opens no connection.
+    Check(check::Check),
+    /// Print the JSON Schema of the spec, for editors.
+    Schema(schema::Schema),
+    /// Write messages to a topic.
+    Send(send::Send),
+    /// Show messages of a topic.
+    Tail(tail::Tail),
+    /// List topics and their partitions.
+    Topics(topics::Topics),
+    /// Show, per pipeline and partition, what is settled and what is not read yet.
+    Status(status::Status),
+    /// Look at plugins.
+    Plugin(plugin::Plugin),
+}
+
+/// How a command prints its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Why a command failed; decides the exit code.
+enum Failure {
+    /// The spec is wrong.
+    Spec(Diagnostics),
+    /// The command line is wrong.
+    Usage(String),
+    /// Something failed while running.
+    Runtime(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Runtime(error.into())
+    }
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Spec(diagnostics)
+    }
+}
+
+/// What a command ends with.
+type Ended = Result<(), Failure>;
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = MultiProgress::new();
+    let ended = telemetry::init(cli.log, &progress)
+        .map_err(|error| Failure::Usage(error.to_string()))
+        .and_then(|()| runtime()?.block_on(obey(cli.command, &progress)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+async fn obey(command: Command, progress: &MultiProgress) -> Ended {
+    match command {
+        Command::Run(run) => run.obey(progress).await,
+        Command::Check(check) => check.obey().await,
+        Command::Schema(schema) => schema.obey(),
+        Command::Send(send) => send.obey().await,
+        Command::Tail(tail) => tail.obey().await,
+        Command::Topics(topics) => topics.obey().await,
+        Command::Status(status) => status.obey().await,
+        Command::Plugin(plugin) => plugin.obey().await,
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Spec(diagnostics) => {
+            eprintln!("{}", diagnostics.render(colour()));
+            ExitCode::from(2)
+        }
+        Failure::Usage(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::from(2)
+        }
+        // Who reads our output went away, as `head` does: not worth a word.
+        Failure::Runtime(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+        Failure::Runtime(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn colour() -> Colour {
+    if std::io::stderr().is_terminal() { Colour::Always } else { Colour::Never }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a line of the answer.
+fn answer(line: impl std::fmt::Display) -> Ended {
+    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example() {
+        fn visit(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let path = format!("{path} {}", sub.get_name());
+                let leaf = sub.get_subcommands().next().is_none();
+                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!leaf || help.contains(&path), "`{path} --help` shows no example");
+                visit(sub, &path);
+            }
+        }
+        visit(&Cli::command(), "lockgate");
+    }
+}

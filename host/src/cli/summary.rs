@@ -1,0 +1,187 @@
+//! What became of messages, at the end of a run: a table for people, JSON for machines.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::status::settled_above;
+use super::table::Table;
+use crate::flow::in_flight::PartitionState;
+use crate::flow::pipeline::End;
+use crate::flow::snapshot::{Counts, Snapshot};
+use crate::flow::supervisor::Ending;
+
+/// What is known of one pipeline while it runs and after.
+#[derive(Clone, Debug)]
+pub(super) struct Tracked {
+    /// As it told last.
+    pub(super) last: Option<Snapshot>,
+    /// Why it ended, when it failed.
+    pub(super) failure: Option<String>,
+    started: Instant,
+    /// When something last became of a message.
+    moved: Instant,
+}
+
+impl Tracked {
+    /// A pipeline that starts now.
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self { last: None, failure: None, started: now, moved: now }
+    }
+
+    /// Takes in what it tells.
+    pub(super) fn update(&mut self, snapshot: Snapshot) {
+        if self.last.as_ref().is_none_or(|last| last.counts != snapshot.counts) {
+            self.moved = Instant::now();
+        }
+        self.last = Some(snapshot);
+    }
+
+    /// Takes in how it ended.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if let Some(last) = ending.last {
+            self.update(last);
+        }
+        self.failure = match ending.end {
+            End::Stopped => None,
+            End::Failed { reason } | End::Broken { reason } => Some(reason),
+        };
+    }
+
+    /// Whether nothing is left to do, as far as it told.
+    pub(super) fn is_idle(&self) -> bool {
+        self.failure.is_some() || self.last.as_ref().is_some_and(|last| last.idle)
+    }
+
+    /// From the start to the last thing that became of a message.
+    fn worked(&self) -> Duration {
+        self.moved - self.started
+    }
+
+    /// Bytes moved a second, in 10^6.
+    pub(super) fn megabytes_per_second(&self) -> f64 {
+        let bytes = self.last.as_ref().map_or(0, |last| last.counts.bytes);
+        bytes as f64 / 1e6 / self.worked().as_secs_f64().max(0.001)
+    }
+}
+
+/// All pipelines of a run.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    pipelines: Vec<Pipeline>,
+}
+
+#[derive(Serialize)]
+struct Pipeline {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    #[serde(rename = "in")]
+    admitted: u64,
+    done: u64,
+    skipped: BTreeMap<String, u64>,
+    retried: u64,
+    dead: BTreeMap<String, u64>,
+    bytes: u64,
+    seconds: f64,
+    megabytes_per_second: f64,
+    partitions: Vec<Partition>,
+}
+
+#[derive(Serialize)]
+struct Partition {
+    topic: String,
+    partition: u32,
+    base: Option<i64>,
+    settled_above: u64,
+    unsettled_above: usize,
+    lag: Option<u64>,
+}
+
+impl Summary {
+    /// Of the pipelines as they told last.
+    pub(super) fn new<'a>(pipelines: impl Iterator<Item = (&'a str, &'a Tracked)>) -> Self {
+        Self { pipelines: pipelines.map(|(name, tracked)| pipeline(name, tracked)).collect() }
+    }
+}
+
+fn pipeline(name: &str, tracked: &Tracked) -> Pipeline {
+    let counts = tracked.last.as_ref().map_or_else(Counts::default, |last| last.counts.clone());
+    Pipeline {
+        name: name.to_owned(),
+        failure: tracked.failure.clone(),
+        admitted: counts.admitted,
+        done: counts.done,
+        skipped: counts.skipped,
+        retried: counts.retried,
+        dead: counts.dead,
+        bytes: counts.bytes,
+        seconds: tracked.worked().as_secs_f64(),
+        megabytes_per_second: tracked.megabytes_per_second(),
+        partitions: tracked.last.iter().flat_map(|last| &last.partitions).map(partition).collect(),
+    }
+}
+
+fn partition(state: &PartitionState) -> Partition {
+    let checkpoint = state.checkpoint.as_ref();
+    Partition {
+        topic: state.partition.topic.to_string(),
+        partition: state.partition.index,
+        base: checkpoint.map(|checkpoint| checkpoint.base().0),
+        settled_above: checkpoint.map_or(0, settled_above),
+        unsettled_above: checkpoint.map_or(0, |checkpoint| checkpoint.unsettled().len()),
+        lag: state.lag,
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut table = Table::new(["PIPELINE", "IN", "DONE", "SKIPPED", "RETRIED", "DEAD", "MB/S", "CHECKPOINTS"]);
+        for pipeline in &self.pipelines {
+            table.row([
+                pipeline.name.clone(),
+                pipeline.admitted.to_string(),
+                pipeline.done.to_string(),
+                total(&pipeline.skipped).to_string(),
+                pipeline.retried.to_string(),
+                total(&pipeline.dead).to_string(),
+                format!("{:.1}", pipeline.megabytes_per_second),
+                checkpoints(&pipeline.partitions),
+            ]);
+        }
+        write!(f, "{table}")?;
+        for pipeline in &self.pipelines {
+            reasons(f, &pipeline.name, "skipped", &pipeline.skipped)?;
+            reasons(f, &pipeline.name, "dead", &pipeline.dead)?;
+            if let Some(failure) = &pipeline.failure {
+                write!(f, "\n{} failed: {failure}", pipeline.name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `partition:base`, with `+n` where messages are settled above it.
+fn checkpoints(partitions: &[Partition]) -> String {
+    let one = |partition: &Partition| {
+        let base = partition.base.map_or("-".into(), |base| base.to_string());
+        let above = if partition.settled_above > 0 { format!("+{}", partition.settled_above) } else { String::new() };
+        format!("{}:{base}{above}", partition.partition)
+    };
+    partitions.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn total(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().sum()
+}
+
+fn reasons(
+    f: &mut std::fmt::Formatter<'_>,
+    pipeline: &str,
+    what: &str,
+    counts: &BTreeMap<String, u64>,
+) -> std::fmt::Result {
+    counts.iter().try_for_each(|(reason, count)| write!(f, "\n{pipeline} {what}: {count} {reason}"))
+}
