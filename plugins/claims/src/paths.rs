@@ -1,0 +1,97 @@
+//! Where files lie in stores. Ids in paths are one segment each, so that no two attachments share a path and none can
+//! climb out; what else a path may hold is the host's to say.
+//!
+//! | file | path |
+//! |---|---|
+//! | cached | `{domain}/{trace_id}/{media_id}/{file name}` |
+//! | at its destination | the destination of the message, with the media id before the file name |
+
+use crate::{Domain, Failure};
+
+/// Where a fetched file waits for its upload. The path says all of an attachment's identity: siblings of one event,
+/// and two events of one medium, never meet.
+pub fn cached(domain: Domain, trace_id: &str, media_id: &str, blob_path: &str) -> Result<String, Failure> {
+    let (_, name) = split(blob_path)?;
+    let (trace_id, media_id) = (segment("trace_id", trace_id)?, segment("media_id", media_id)?);
+    Ok(format!("{}/{trace_id}/{media_id}/{name}", domain.name()))
+}
+
+/// Where a file stays: two files of one name in one folder do not meet either.
+pub fn destination(destination_path: &str, media_id: &str) -> Result<String, Failure> {
+    let (folder, name) = split(destination_path)?;
+    let media_id = segment("media_id", media_id)?;
+    Ok(match folder {
+        "" => format!("{media_id}/{name}"),
+        folder => format!("{folder}/{media_id}/{name}"),
+    })
+}
+
+/// Folder and file name of a path.
+fn split(path: &str) -> Result<(&str, &str), Failure> {
+    if path.starts_with('/') {
+        return Err(invalid("the destination begins with `/`: it must be a path in its store"));
+    }
+    if path.split('/').any(|segment| segment == "..") {
+        return Err(invalid("the destination holds `..`: it could lead out of its store"));
+    }
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    match name.trim() {
+        "" | "." => Err(invalid("the destination ends without a file name")),
+        _ => Ok((folder, name)),
+    }
+}
+
+/// An id that is one segment of a path.
+fn segment<'a>(field: &str, id: &'a str) -> Result<&'a str, Failure> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !id.is_empty() && id.chars().all(is_plain) && !id.starts_with('.') && !id.ends_with('.') {
+        return Ok(id);
+    }
+    Err(invalid(&format!("`{field}` is no plain id of letters, digits, `-`, `_` and `.`, so it cannot be in a path")))
+}
+
+fn invalid(reason: &str) -> Failure {
+    Failure::never("path-invalid", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_path_says_all_of_the_identity() {
+        let path = |domain, trace, media, blob| cached(domain, trace, media, blob).unwrap();
+        assert_eq!(
+            path(Domain::Claimx, "3a95", "81530077", "6120457/media/kitchen.jpg"),
+            "claimx/3a95/81530077/kitchen.jpg"
+        );
+        assert_eq!(path(Domain::Verisk, "9f1c-1", "cbc5", "estimate.pdf"), "verisk/9f1c-1/cbc5/estimate.pdf");
+    }
+
+    #[test]
+    fn two_media_of_one_name_have_two_destinations() {
+        let path = |media| destination("6120457/media/kitchen.jpg", media).unwrap();
+        assert_eq!(path("81530077"), "6120457/media/81530077/kitchen.jpg");
+        assert_ne!(path("81530077"), path("81530078"));
+        assert_eq!(destination("kitchen.jpg", "7").unwrap(), "7/kitchen.jpg");
+    }
+
+    #[test]
+    fn a_destination_that_leads_elsewhere_is_refused() {
+        for path in ["", "/", "a/", "/etc/passwd", "../x", "a/../x", "a/..", "a/ ", "a/."] {
+            let failure = destination(path, "7").unwrap_err();
+            assert_eq!(failure.code, "path-invalid", "{path}");
+            assert!(cached(Domain::Claimx, "t", "7", path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_is_no_segment_is_refused_by_the_name_of_its_field() {
+        for id in ["", ".", "..", "a/b", "../a", "a\\b", "a:b", "a b", "ä", "a?", ".hidden", "dot."] {
+            let failure = cached(Domain::Verisk, "t", id, "x.pdf").unwrap_err();
+            assert!(failure.reason.contains("`media_id`"), "{id}: {}", failure.reason);
+            let failure = cached(Domain::Verisk, id, "m", "x.pdf").unwrap_err();
+            assert!(failure.reason.contains("`trace_id`"), "{id}: {}", failure.reason);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The shapes of the messages, held against examples of both domains.
+
+use std::time::{Duration, SystemTime};
+
+use lockgate_plugin::Message;
+use serde_json::{Value, json};
+
+use crate::{Cached, Domain, End, File, Status, Task};
+
+const URL: &str = "https://www.claimxperience.com/service/media/81530077?filename=kitchen.jpg&sign=SECRET";
+
+fn claimx_task() -> Value {
+    json!({
+        "media_id": "81530077", "project_id": "6120457", "download_url": URL,
+        "blob_path": "6120457/media/kitchen.jpg", "file_type": "jpg", "file_name": "kitchen.jpg",
+        "trace_id": "3a95", "retry_count": 0, "expires_at": "2026-03-02T15:05:11Z", "refresh_count": 0,
+        "metadata": null,
+    })
+}
+
+fn verisk_task() -> Value {
+    json!({
+        "trace_id": "9f1c", "media_id": "cbc5", "attachment_url": "https://h/estimate.pdf?X-Amz-Signature=SECRET",
+        "blob_path": "estimatePackageReceived/06ABC12/9f1c/06ABC12_3_estimate.pdf",
+        "status_subtype": "estimatePackageReceived", "file_type": "PDF", "assignment_id": "06ABC12",
+        "estimate_version": "3", "retry_count": 0, "event_type": "verisk",
+        "event_subtype": "estimatePackageReceived", "original_timestamp": "2026-03-02T14:05:11+00:00",
+        "metadata": {},
+    })
+}
+
+fn task(domain: Domain, value: &Value) -> Result<Task, String> {
+    Task::parse(domain, &Message::new(value.to_string())).map_err(|error| error.to_string())
+}
+
+fn cached(domain: Domain, value: &Value) -> Cached {
+    let file = File { path: "c/p".into(), bytes: 7, sha256: "ab".into(), content_type: Some("image/jpeg".into()) };
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_460_316);
+    task(domain, value).unwrap().into_cached(file, at)
+}
+
+fn body(emission: &lockgate_plugin::Emission) -> Value {
+    serde_json::from_slice(&emission.payload).unwrap()
+}
+
+/// What JSON objects have in common, and nothing else of `whole`.
+fn like(whole: &Value, names: &[&str]) -> Value {
+    names.iter().map(|name| ((*name).to_owned(), whole[*name].clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn end() -> End {
+    End {
+        status: Status::Completed,
+        path: "real/path".into(),
+        bytes: 7,
+        error: None,
+        http_status: None,
+        retries: 1,
+        at: "2026-03-02T14:05:18+00:00".into(),
+    }
+}
+
+#[test]
+fn a_cached_message_of_claimx_has_its_fields_and_the_hash() {
+    let emission = cached(Domain::Claimx, &claimx_task()).to_emission("cached").unwrap();
+    let mut expected = like(
+        &claimx_task(),
+        &["media_id", "project_id", "download_url", "file_type", "file_name", "trace_id", "expires_at"],
+    );
+    for (name, value) in [
+        ("destination_path", json!("6120457/media/kitchen.jpg")),
+        ("local_cache_path", json!("c/p")),
+        ("bytes_downloaded", json!(7)),
+        ("sha256", json!("ab")),
+        ("content_type", json!("image/jpeg")),
+        ("downloaded_at", json!("2026-03-02T14:05:16+00:00")),
+    ] {
+        expected[name] = value;
+    }
+    assert_eq!(body(&emission), expected);
+    assert_eq!((emission.output.as_str(), emission.key.as_deref()), ("cached", Some(&b"3a95"[..])));
+    assert_eq!((emission.headers[0].name.as_str(), emission.headers[0].value.as_slice()), ("trace_id", &b"3a95"[..]));
+}
+
+#[test]
+fn a_cached_message_of_verisk_has_its_fields_and_the_hash() {
+    let emission = cached(Domain::Verisk, &verisk_task()).to_emission("cached").unwrap();
+    let mut expected = verisk_task();
+    let fields = expected.as_object_mut().unwrap();
+    fields.remove("retry_count");
+    let blob_path = fields.remove("blob_path").unwrap();
+    for (name, value) in [
+        ("destination_path", blob_path),
+        ("local_cache_path", json!("c/p")),
+        ("bytes_downloaded", json!(7)),
+        ("sha256", json!("ab")),
+        ("content_type", json!("image/jpeg")),
+        ("downloaded_at", json!("2026-03-02T14:05:16+00:00")),
+    ] {
+        fields.insert(name.into(), value);
+    }
+    assert_eq!(body(&emission), expected);
+}
+
+#[test]
+fn a_task_comes_back_out_of_its_cached_message() {
+    for (domain, value) in [(Domain::Claimx, claimx_task()), (Domain::Verisk, verisk_task())] {
+        let cached = cached(domain, &value).to_emission("cached").unwrap();
+        let cached = Cached::parse(domain, &Message::new(cached.payload)).unwrap();
+        let emission = cached.to_task().to_emission("downloads").unwrap();
+        assert_eq!(body(&emission), value);
+        assert_eq!(emission.key.as_deref(), Some(value["trace_id"].as_str().unwrap().as_bytes()));
+    }
+}
+
+#[test]
+fn a_result_of_claimx_has_its_fields_and_no_query() {
+    let emission = task(Domain::Claimx, &claimx_task()).unwrap().to_result("results", end()).unwrap();
+    let mut expected = like(&claimx_task(), &["media_id", "project_id", "file_type", "file_name", "trace_id"]);
+    for (name, value) in [
+        ("download_url", json!("https://www.claimxperience.com/service/media/81530077")),
+        ("blob_path", json!("real/path")),
+        ("status", json!("completed")),
+        ("bytes_uploaded", json!(7)),
+        ("error_message", json!(null)),
+        ("created_at", json!("2026-03-02T14:05:18+00:00")),
+    ] {
+        expected[name] = value;
+    }
+    assert_eq!(body(&emission), expected);
+}
+
+#[test]
+fn a_result_of_verisk_has_its_fields_and_no_query() {
+    let end =
+        End { status: Status::FailedPermanent, bytes: 0, http_status: Some(404), error: Some("gone".into()), ..end() };
+    let emission = task(Domain::Verisk, &verisk_task()).unwrap().to_result("results", end).unwrap();
+    let mut expected = like(&verisk_task(), &["trace_id", "media_id", "status_subtype", "file_type", "assignment_id"]);
+    for (name, value) in [
+        ("attachment_url", json!("https://h/estimate.pdf")),
+        ("blob_path", json!("real/path")),
+        ("status", json!("failed_permanent")),
+        ("http_status", json!(404)),
+        ("bytes_downloaded", json!(0)),
+        ("retry_count", json!(1)),
+        ("error_message", json!("gone")),
+        ("created_at", json!("2026-03-02T14:05:18+00:00")),
+        ("expires_at", json!(null)),
+        ("expired_at_ingest", json!(null)),
+    ] {
+        expected[name] = value;
+    }
+    assert_eq!(body(&emission), expected);
+}
+
+#[test]
+fn optional_fields_may_be_left_out_and_unknown_ones_are_passed_over() {
+    let mut claimx = like(&claimx_task(), &["media_id", "project_id", "download_url", "blob_path", "trace_id"]);
+    claimx["later"] = json!(1);
+    task(Domain::Claimx, &claimx).unwrap();
+    let mut verisk = verisk_task();
+    for name in ["estimate_version", "retry_count", "metadata"] {
+        verisk.as_object_mut().unwrap().remove(name);
+    }
+    task(Domain::Verisk, &verisk).unwrap();
+}
+
+#[test]
+fn what_is_required_is_named_when_missing_blank_or_of_another_type() {
+    let claimx = ["media_id", "project_id", "download_url", "blob_path", "trace_id"];
+    let verisk = [
+        "trace_id",
+        "media_id",
+        "attachment_url",
+        "blob_path",
+        "status_subtype",
+        "file_type",
+        "assignment_id",
+        "event_type",
+        "event_subtype",
+        "original_timestamp",
+    ];
+    let of = |domain, value: fn() -> Value, names: &[&'static str]| -> Vec<_> {
+        names.iter().map(|name| (domain, value(), *name)).collect()
+    };
+    let cases = [of(Domain::Claimx, claimx_task, &claimx), of(Domain::Verisk, verisk_task, &verisk)].concat();
+    for (domain, whole, name) in cases {
+        let with = |value: Value| {
+            let mut changed = whole.clone();
+            changed[name] = value;
+            task(domain, &changed).unwrap_err()
+        };
+        let mut without = whole.clone();
+        without.as_object_mut().unwrap().remove(name);
+        assert!(task(domain, &without).unwrap_err().contains(&format!("missing field `{name}`")));
+        assert!(with(json!(" ")).contains(&format!("at `{name}`: it is blank")), "{}", with(json!(" ")));
+        assert!(with(json!([1])).contains(&format!("at `{name}`: invalid type")), "{}", with(json!([1])));
+    }
+}
