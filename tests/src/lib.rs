@@ -1,1 +1,3 @@
-//! x
+//! Lockgate end to end: simulators of what it talks to, the demo, and what the tests that run the host share.
+
+pub mod simulators;
