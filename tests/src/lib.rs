@@ -1,3 +1,4 @@
 //! Lockgate end to end: simulators of what it talks to, the demo, and what the tests that run the host share.
 
 pub mod simulators;
+pub mod support;
