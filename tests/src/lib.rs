@@ -1,4 +1,5 @@
 //! Lockgate end to end: simulators of what it talks to, the demo, and what the tests that run the host share.
 
+pub mod demo;
 pub mod simulators;
 pub mod support;
