@@ -9,6 +9,7 @@
 //! | [`guard`] | no host outlives its demo |
 //! | [`report`] | what is said at the end |
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -103,8 +104,13 @@ impl Demo {
 
     /// Every difference between what became of the tasks and what had to.
     pub async fn differences(&self) -> anyhow::Result<Vec<String>> {
+        self.differences_with(hashed(self.folder.join("lake")).await?).await
+    }
+
+    /// The same, where the lake is elsewhere: given SHA-256 by path of every file in it.
+    pub async fn differences_with(&self, stored: BTreeMap<String, String>) -> anyhow::Result<Vec<String>> {
         let found = Found {
-            stored: hashed(self.folder.join("lake")).await?,
+            stored,
             cached: hashed(self.folder.join("cache")).await?.into_keys().collect(),
             letters: self.of_both_domains("dlq").await?,
             results: self.of_both_domains("downloads-results").await?,
@@ -128,6 +134,6 @@ impl Demo {
     }
 }
 
-async fn hashed(folder: PathBuf) -> anyhow::Result<std::collections::BTreeMap<String, String>> {
+async fn hashed(folder: PathBuf) -> anyhow::Result<BTreeMap<String, String>> {
     tokio::task::spawn_blocking(move || hashes(&folder)).await?
 }

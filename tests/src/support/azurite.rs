@@ -33,7 +33,7 @@ impl Azurite {
         let script = tokio::task::spawn_blocking(built::azurite).await??;
         let folder = tempfile::tempdir()?;
         let mut command = Command::new("node");
-        command.arg(script).args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--location"]).arg(folder.path());
+        command.arg(script).args(["--blobHost", "127.0.0.1", "--blobPort", "0"]);
         command.args(["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).current_dir(folder.path());
         let mut child = command.spawn().context("cannot start node, which runs Azurite")?;
