@@ -7,6 +7,6 @@ mod azurite;
 mod claims;
 mod commands;
 mod demo;
-
+mod faulty;
 mod process;
 mod scene;

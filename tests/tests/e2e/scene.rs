@@ -88,7 +88,8 @@ pipelines:
         let found = e2e::support::files::hashes(&self.folder.path().join("cache")).unwrap();
         let mut found: Vec<String> = found.into_values().collect();
         let mut expected: Vec<String> = paths.iter().map(|path| path.final_content("").unwrap().sha256()).collect();
-        (found.sort(), expected.sort());
+        found.sort();
+        expected.sort();
         assert_eq!(found, expected);
     }
 }
