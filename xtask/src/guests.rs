@@ -9,7 +9,9 @@ use anyhow::Context;
 use crate::cargo::{Artifact, build};
 use crate::workspace;
 
-/// How components are built.
+/// The packages that are components; the engine's own tests run `probe`.
+const PACKAGES: [&str; 4] = ["download", "upload", "faulty", "probe"];
+/// How they are built.
 const BUILD: [&str; 4] = ["--target", "wasm32-wasip2", "--profile", "guest"];
 
 /// The components, where the build left them.
@@ -25,8 +27,8 @@ pub struct Guests {
 
 /// Builds the components.
 pub fn build_all() -> anyhow::Result<Guests> {
-    let packages = ["--package", "download", "--package", "upload", "--package", "faulty"];
-    let artifacts = build(&[&packages[..], &BUILD[..]].concat())?;
+    let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
+    let artifacts = build(&packages.chain(BUILD).collect::<Vec<_>>())?;
     let component = |name| component(&artifacts, name);
     Ok(Guests { download: component("download")?, upload: component("upload")?, faulty: component("faulty")? })
 }

@@ -41,7 +41,7 @@ pub fn differences(tasks: &[Task], found: &Found) -> Vec<String> {
 fn files(tasks: &[Task], found: &Found, differences: &mut Vec<String>) {
     let mut others: BTreeSet<&String> = found.stored.keys().collect();
     for task in tasks {
-        let (Fate::Stored { path }, Some(file)) = (&task.fate, &task.file) else { continue };
+        let Task { path, file: Some(file), .. } = task else { continue };
         others.remove(path);
         match found.stored.get(path) {
             None => differences.push(format!("{}: {path} is not stored", name(task))),
@@ -62,14 +62,13 @@ fn letters(tasks: &[Task], letters: &[Seen], differences: &mut Vec<String>) {
     }
     for task in tasks {
         let letters = by_task.remove(task.number.to_string().as_str()).unwrap_or_default();
-        match &task.fate {
-            Fate::Stored { .. } => {
+        match task.fate {
+            Fate::Stored => {
                 differences.extend(letters.iter().map(|letter| format!("{} is dead: {}", name(task), reason(letter))));
             }
-            Fate::Dead { .. } if letters.is_empty() => differences.push(format!("{} has no dead letter", name(task))),
-            Fate::Dead { class, code } => {
-                let wrong = letters.iter().filter_map(|letter| wrong(task, letter, class, code));
-                differences.extend(wrong);
+            Fate::Rejected(_) if letters.is_empty() => differences.push(format!("{} has no dead letter", name(task))),
+            Fate::Rejected(code) => {
+                differences.extend(letters.iter().filter_map(|letter| wrong(task, letter, code)));
             }
         }
     }
@@ -77,9 +76,9 @@ fn letters(tasks: &[Task], letters: &[Seen], differences: &mut Vec<String>) {
     differences.extend(strange.map(|letter| format!("a dead letter of no task: {}", reason(letter))));
 }
 
-fn wrong(task: &Task, letter: &Seen, class: &str, code: &str) -> Option<String> {
-    if (header(letter, "lockgate-class"), header(letter, "lockgate-code")) != (class, code) {
-        return Some(format!("{} had to be {class} as {code}, and is dead as {}", name(task), reason(letter)));
+fn wrong(task: &Task, letter: &Seen, code: &str) -> Option<String> {
+    if (header(letter, "lockgate-class"), header(letter, "lockgate-code")) != ("rejected", code) {
+        return Some(format!("{} had to be rejected as {code}, and is dead: {}", name(task), reason(letter)));
     }
     if letter.payload != task.payload || letter.key.as_ref() != Some(&task.key) {
         return Some(format!("{}: the dead letter's key or payload is not the task's", name(task)));
@@ -101,23 +100,22 @@ fn results(tasks: &[Task], results: &[Seen], differences: &mut Vec<String>) {
     }
     for task in tasks {
         let reported = by_media.remove(task.media_id.as_str()).unwrap_or_default();
-        let expected = match &task.fate {
-            Fate::Stored { path } => Some(("completed", path.as_str())),
-            Fate::Dead { .. } => failure(task),
-        };
-        if reported != expected.into_iter().collect() {
+        let expected: BTreeSet<_> = status(task).map(|status| (status, task.path.as_str())).into_iter().collect();
+        if reported != expected {
             differences.push(format!("{} is reported as {reported:?}, and not as {expected:?}", name(task)));
         }
     }
     differences.extend(by_media.into_keys().map(|media_id| format!("a result of no task: media id {media_id:?}")));
 }
 
-/// What is reported of a task that failed, if anything is.
-fn failure(task: &Task) -> Option<(&'static str, &str)> {
-    // What is no task has nobody to report to.
-    let told = task.domain == Domain::Verisk && !matches!(task.trouble, Trouble::NoJson | Trouble::NoLink);
-    let target = task.payload.get("blob_path").and_then(Value::as_str).unwrap_or_default();
-    told.then_some(("failed_permanent", target))
+/// What is reported of a task, if anything is.
+fn status(task: &Task) -> Option<&'static str> {
+    match (task.fate, task.domain, task.trouble) {
+        (Fate::Stored, ..) => Some("completed"),
+        // What is no task says not where to report to.
+        (Fate::Rejected(_), _, Trouble::NoJson | Trouble::NoLink) | (Fate::Rejected(_), Domain::ClaimX, _) => None,
+        (Fate::Rejected(_), Domain::Verisk, _) => Some("failed_permanent"),
+    }
 }
 
 fn header<'a>(letter: &'a Seen, name: &str) -> &'a str {

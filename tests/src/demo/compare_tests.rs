@@ -31,16 +31,11 @@ fn result(task: &Task, status: &str, path: &str) -> Seen {
 fn right(tasks: &[Task]) -> Found {
     let mut found = Found::default();
     for task in tasks {
-        match &task.fate {
-            Fate::Stored { path } => {
-                found.stored.insert(path.clone(), task.file.as_ref().unwrap().sha256());
-                found.results.push(result(task, "completed", path));
-            }
-            Fate::Dead { class, code } => {
-                found.letters.push(letter(task, class, code));
-                found.results.extend(failure(task).map(|(status, path)| result(task, status, path)));
-            }
+        match task.fate {
+            Fate::Stored => drop(found.stored.insert(task.path.clone(), task.file.as_ref().unwrap().sha256())),
+            Fate::Rejected(code) => found.letters.push(letter(task, "rejected", code)),
         }
+        found.results.extend(status(task).map(|status| result(task, status, &task.path)));
     }
     found
 }
@@ -56,11 +51,7 @@ fn check(change: impl FnOnce(&[Task], &mut Found), words: &str) {
 }
 
 fn stored(tasks: &[Task]) -> &str {
-    let path = tasks.iter().find_map(|task| match &task.fate {
-        Fate::Stored { path } => Some(path),
-        Fate::Dead { .. } => None,
-    });
-    path.unwrap()
+    &tasks.iter().find(|task| task.fate == Fate::Stored).unwrap().path
 }
 
 #[test]
@@ -97,7 +88,7 @@ fn a_lost_letter_is_told() {
 fn another_reason_is_told() {
     check(
         |_, found| drop(found.letters[0].headers.insert("lockgate-code".into(), "trap".into())),
-        "is dead as rejected by",
+        "is dead: rejected by",
     );
 }
 

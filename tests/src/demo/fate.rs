@@ -1,50 +1,38 @@
 //! What has to become of a task. The one table to look at when a plugin decides otherwise than before.
 
-use super::task::{Domain, Trouble};
+use super::task::Trouble;
 use crate::simulators::file_origin::Behaviour;
 
 /// What has to become of a task.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// Its file is stored.
-    Stored {
-        /// Where in the lake.
-        path: String,
-    },
-    /// It is dead-lettered by the download pipeline.
-    Dead {
-        /// The kind of reason.
-        class: &'static str,
-        /// The reason's word.
-        code: &'static str,
-    },
+    Stored,
+    /// The download plugin rejects it, at once or after its last attempt, and it is dead-lettered under this code.
+    Rejected(&'static str),
 }
 
-/// What has to become of a task of this domain with this trouble, whose file belongs at `target`.
-pub(super) fn fate(domain: Domain, trouble: Trouble, target: &str, media_id: &str) -> Fate {
+/// What has to become of a task with this trouble.
+pub(super) fn fate(trouble: Trouble) -> Fate {
     use Behaviour as B;
-    let rejected = |code| Fate::Dead { class: "rejected", code };
     match trouble {
-        Trouble::NoJson | Trouble::NoLink => rejected("bad-task"),
-        Trouble::DeniedType => rejected("type-denied"),
-        Trouble::DeniedHost => rejected("url-denied"),
-        Trouble::OldLink => rejected("link-expired"),
-        Trouble::Origin(behaviour) => match behaviour {
-            B::Fine | B::UnavailableTwice | B::Late | B::CutResumable | B::CutOnce | B::Replaced | B::Redirect => {
-                Fate::Stored { path: place(target, media_id) }
-            }
-            B::Missing => rejected("http-404"),
-            // ClaimX can give a new link, once enrichment asks for it.
-            B::Expired if domain == Domain::ClaimX => rejected("failed"),
-            B::Expired => rejected("http-403"),
-            B::RedirectForbidden => rejected("url-denied"),
-            B::CutAlways | B::Empty | B::WrongType => rejected("failed"),
-        },
+        Trouble::NoJson | Trouble::NoLink => Fate::Rejected("payload-invalid"),
+        Trouble::DeniedType => Fate::Rejected("type-not-allowed"),
+        Trouble::DeniedHost | Trouble::Origin(B::RedirectForbidden) => Fate::Rejected("url-denied"),
+        Trouble::OldLink | Trouble::Origin(B::Expired) => Fate::Rejected("link-expired"),
+        Trouble::Origin(B::Missing) => Fate::Rejected("http-404"),
+        Trouble::Origin(B::CutAlways) => Fate::Rejected("source"),
+        Trouble::Origin(B::Empty) => Fate::Rejected("empty"),
+        Trouble::Origin(B::WrongType) => Fate::Rejected("content-mismatch"),
+        Trouble::Origin(
+            B::Fine | B::UnavailableTwice | B::Late | B::CutResumable | B::CutOnce | B::Replaced | B::Redirect,
+        ) => Fate::Stored,
     }
 }
 
-/// The media id stands before the file name, so that two files of one name do not meet.
-fn place(target: &str, media_id: &str) -> String {
+/// Where a file belongs whose task says `target`: the media id stands before the file name, so that two files of one
+/// name do not meet.
+pub(super) fn place(target: &str, media_id: &str) -> String {
     match target.rsplit_once('/') {
         Some((folder, name)) => format!("{folder}/{media_id}/{name}"),
         None => format!("{media_id}/{target}"),

@@ -57,7 +57,7 @@ fn checkpoint(partition: &Partition) -> String {
 
 /// How many tasks ended how they had to.
 pub fn totals(tasks: &[Task]) -> String {
-    let stored = tasks.iter().filter(|task| matches!(task.fate, Fate::Stored { .. }));
+    let stored = tasks.iter().filter(|task| task.fate == Fate::Stored);
     let bytes: u64 = stored.clone().filter_map(|task| task.file.as_ref()).map(|file| file.size()).sum();
     let stored = stored.count();
     format!(

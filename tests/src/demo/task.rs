@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::fate::{Fate, fate};
+use super::fate::{Fate, fate, place};
 use crate::simulators::content::{Content, FORMATS, hex};
 use crate::simulators::file_origin::{Behaviour, FilePath, Ports, url};
 use crate::support::lockgate::Outgoing;
@@ -77,8 +77,10 @@ pub struct Task {
     pub trouble: Trouble,
     /// The file's id.
     pub media_id: String,
-    /// The file, as it has to be stored.
+    /// The file, where there is one to store.
     pub file: Option<Content>,
+    /// Where in the lake it belongs.
+    pub path: String,
     /// What has to become of it.
     pub fate: Fate,
     /// The key.
@@ -169,10 +171,11 @@ impl Draft {
             Trouble::NoJson => Value::from(format!("this is no task ({})", self.number)),
             _ => self.payload(&media_id, &key, &target, setting),
         };
-        let fate = fate(self.domain, self.trouble, &target, &media_id);
-        let stored = matches!(fate, Fate::Stored { .. });
-        let file = stored.then(|| self.path().final_content(&self.file_name)).flatten();
-        Task { number: self.number, domain: self.domain, trouble: self.trouble, media_id, file, fate, key, payload }
+        let fate = fate(self.trouble);
+        let file = (fate == Fate::Stored).then(|| self.path().final_content(&self.file_name)).flatten();
+        let path = place(&target, &media_id);
+        let Self { number, domain, trouble, .. } = *self;
+        Task { number, domain, trouble, media_id, file, path, fate, key, payload }
     }
 
     fn payload(&self, media_id: &str, trace_id: &str, target: &str, setting: Setting) -> Value {
@@ -347,9 +350,7 @@ mod tests {
         for task in &tasks {
             let link = task.payload.get("download_url").or(task.payload.get("attachment_url"));
             assert!(link.is_none_or(|link| links.insert(link.to_string())), "{link:?}");
-            if let Fate::Stored { path } = &task.fate {
-                assert_eq!(places.insert(path, task.number), None, "{path}");
-            }
+            assert_eq!(places.insert(&task.path, task.number), None, "{}", task.path);
         }
         assert_eq!(tasks.iter().map(|task| &task.media_id).collect::<BTreeSet<_>>().len(), 300);
     }

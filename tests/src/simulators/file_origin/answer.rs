@@ -59,7 +59,11 @@ fn file(path: &FilePath, query: Option<&str>, headers: &HeaderMap, request: u32)
             .into_response();
     }
     let whole = range.clone().unwrap_or(0..size);
-    let media_type = if behaviour == Behaviour::WrongType { "text/html" } else { content.format().media_type };
+    let media_type = match (behaviour, content.format().media_type) {
+        (Behaviour::WrongType, "text/html") => "image/png",
+        (Behaviour::WrongType, _) => "text/html",
+        (_, media_type) => media_type,
+    };
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, media_type)
         .header(header::CONTENT_LENGTH, whole.end - whole.start);
