@@ -2,12 +2,14 @@
 
 use std::process::{Output, Stdio};
 
-use e2e::support::built;
 use e2e::support::lockgate::Lockgate;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::claims::{Claims, TASKS};
 use crate::commands::eventually;
+
+const DEMO: &str = env!("CARGO_BIN_EXE_demo");
 
 struct Driver {
     claims: Claims,
@@ -20,7 +22,7 @@ impl Driver {
 
     fn start(&self, arguments: &[&str]) -> Child {
         let place = &self.claims.place;
-        let mut command = Command::new(built::programs().unwrap().demo);
+        let mut command = Command::new(DEMO);
         command.arg("--lockgate").arg(&place.program).arg("--spec").arg(&place.spec);
         command.arg("--folder").arg(&place.folder).args(arguments).current_dir(&place.root);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap()
@@ -87,4 +89,33 @@ async fn there_is_nothing_to_resume_at_first() {
     let output = driver.run(&["--resume"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no demo to go on with"));
+}
+
+/// A script under the guard.
+fn guarded(script: &str) -> Child {
+    let mut command = Command::new(DEMO);
+    command.args(["guard", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.kill_on_drop(true).spawn().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_guarded_ends_when_the_guards_input_does() {
+    let mut guard = guarded("echo started; exec sleep 86400");
+    let mut output = BufReader::new(guard.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).await.unwrap();
+    assert_eq!(line, "started\n");
+    drop(guard.stdin.take());
+    // The end of the output is the end of all that could write to it.
+    assert_eq!(output.read_to_string(&mut line).await.unwrap(), 0);
+    assert_eq!(guard.wait().await.unwrap().code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_guard_ends_as_what_it_guards_does() {
+    for code in [0, 2] {
+        let mut guard = guarded(&format!("exit {code}"));
+        let _input = guard.stdin.take();
+        assert_eq!(guard.wait().await.unwrap().code(), Some(code));
+    }
 }
