@@ -1,1 +1,7 @@
-//! x
+//! Lockgate end to end: simulators of what it talks to, the demo, and what the tests that run the host share.
+
+#[cfg(test)]
+mod architecture;
+pub mod demo;
+pub mod simulators;
+pub mod support;

@@ -1,2 +1,136 @@
-//! x
-fn main() {}
+//! `cargo xtask`: everything that a clone needs, by one command each. Nothing is set up by hand.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use xtask::tools::{self, Part};
+use xtask::{azurite, cargo, guests, workspace};
+
+/// Sets Lockgate up, shows it and tests it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the plugins, and lay them where `pipelines.yaml` names them.
+    Plugins,
+    /// Download and upload some 300 files from an origin that misbehaves, and compare what became of each.
+    Demo(Demo),
+    /// Run all tests, with real servers that are installed and started here.
+    Test(Test),
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cargo xtask demo                starts clean
+  cargo xtask demo --tasks 40     a short one
+  cargo xtask demo --resume       goes on after it was stopped or killed")]
+struct Demo {
+    /// Go on where the last demo was stopped or killed.
+    #[arg(long)]
+    resume: bool,
+    /// Move what the last demo left out of the way instead of deleting it.
+    #[arg(long, conflicts_with = "resume")]
+    keep: bool,
+    /// How many tasks are published.
+    #[arg(long, default_value_t = 300, conflicts_with = "resume")]
+    tasks: usize,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cargo xtask test
+  cargo xtask test --without azurite
+  cargo xtask test -- checkpoint        only tests whose name contains `checkpoint`")]
+struct Test {
+    /// Leave out the tests that need a tool which is missing here. CI may not.
+    #[arg(long, value_enum)]
+    without: Vec<Part>,
+    /// Passed on to the tests.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Plugins => plugins(),
+        Task::Demo(demo) => demo.run(),
+        Task::Test(test) => test.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn plugins() -> anyhow::Result<()> {
+    tools::check(&[])?;
+    guests::install()?;
+    println!("plugins/download.wasm and plugins/upload.wasm are built");
+    Ok(())
+}
+
+impl Demo {
+    fn run(self) -> anyhow::Result<()> {
+        tools::check(&[])?;
+        guests::install()?;
+        let programs = cargo::programs()?;
+        let mut demo = Command::new(&programs.demo);
+        demo.current_dir(workspace::root()).arg("--lockgate").arg(&programs.lockgate);
+        demo.arg("--tasks").arg(self.tasks.to_string());
+        demo.args(self.resume.then_some("--resume")).args(self.keep.then_some("--keep"));
+        // In our place, so that one process is the demo: what kills it kills all of it.
+        Err(demo.exec()).context("cannot start the demo")
+    }
+}
+
+impl Test {
+    fn run(self) -> anyhow::Result<()> {
+        if !self.without.is_empty() && is_ci() {
+            bail!("CI runs every test: `--without` is for machines that lack a tool");
+        }
+        let with = |part: &&Part| !self.without.contains(part);
+        let parts: Vec<Part> = Part::value_variants().iter().filter(with).copied().collect();
+        tools::check(&parts)?;
+        if parts.contains(&Part::Azurite) {
+            azurite::install()?;
+        }
+        guests::build_all()?;
+        let mut test = cargo::cargo();
+        test.args(["test", "--workspace", "--"]).args(&self.rest);
+        test.args(self.without.iter().flat_map(|part| ["--skip", part.word()]));
+        cargo::run(&mut test)
+    }
+}
+
+fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_part_is_named_by_its_word() {
+        for part in Part::value_variants() {
+            assert_eq!(part.to_possible_value().unwrap().get_name(), part.word());
+        }
+    }
+}

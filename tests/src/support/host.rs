@@ -1,0 +1,105 @@
+//! A host that runs, is signalled and is killed. What it logs is kept, to be waited for and to be read.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::lockgate::{Answer, Lockgate};
+
+/// How long anything may take before a test gives up. No test passes by waiting it out.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running host; dropped, it is killed.
+pub struct Host {
+    child: Child,
+    output: ChildStdout,
+    log: watch::Receiver<String>,
+    reader: JoinHandle<()>,
+}
+
+/// What a process can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// As service managers stop a service.
+    Terminate,
+    /// As Ctrl-C does.
+    Interrupt,
+}
+
+impl Host {
+    /// Starts `lockgate run` with more arguments.
+    pub fn start(lockgate: &Lockgate, arguments: &[&str]) -> anyhow::Result<Self> {
+        let arguments = ["run", "--format", "json", "--log", "json"].iter().chain(arguments);
+        let mut command = lockgate.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().context("cannot start the host")?;
+        let output = child.stdout.take().context("no standard output")?;
+        let (reader, log) = keep(child.stderr.take().context("no standard error")?);
+        Ok(Self { child, output, log, reader })
+    }
+
+    /// Waits until the log contains a text, and fails when the host ends without it.
+    pub async fn until_logged(&mut self, text: &str) -> anyhow::Result<()> {
+        let logged = tokio::time::timeout(PATIENCE, self.log.wait_for(|log| log.contains(text)));
+        if !matches!(logged.await, Ok(Ok(_))) {
+            bail!("the host did not log {text:?}, but:\n{}", self.log());
+        }
+        Ok(())
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.borrow().clone()
+    }
+
+    /// Sends it a signal.
+    pub async fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let flag = match signal {
+            Signal::Terminate => "-TERM",
+            Signal::Interrupt => "-INT",
+        };
+        let process = self.child.id().context("the host has ended already")?.to_string();
+        let sent = Command::new("kill").args([flag, &process]).status().await.context("cannot run kill")?;
+        ensure!(sent.success(), "kill {flag} {process}: {sent}");
+        Ok(())
+    }
+
+    /// Kills it, as `kill -9` does, and waits until it is gone.
+    pub async fn kill(mut self) -> anyhow::Result<Answer> {
+        self.child.start_kill().context("cannot kill the host")?;
+        self.end().await
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> anyhow::Result<Answer> {
+        let ended = tokio::time::timeout(PATIENCE, async {
+            let mut output = String::new();
+            self.output.read_to_string(&mut output).await?;
+            anyhow::Ok((self.child.wait().await?, output))
+        });
+        let Ok(ended) = ended.await else { bail!("the host does not end:\n{}", self.log()) };
+        let (status, output) = ended?;
+        self.reader.await.context("the host's log was not read")?;
+        Ok(Answer { code: status.code(), output, errors: self.log.borrow().clone() })
+    }
+}
+
+/// Reads a log to its end, and shows what came so far.
+fn keep(log: impl AsyncRead + Unpin + Send + 'static) -> (JoinHandle<()>, watch::Receiver<String>) {
+    let (sender, receiver) = watch::channel(String::new());
+    let reader = tokio::spawn(async move {
+        let mut lines = BufReader::new(log).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            sender.send_modify(|log| {
+                log.push_str(&line);
+                log.push('\n');
+            });
+        }
+    });
+    (reader, receiver)
+}

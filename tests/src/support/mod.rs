@@ -1,0 +1,15 @@
+//! What the demo and the tests share: the host as a program, the components, the blob emulator.
+//!
+//! | module | is for |
+//! |---|---|
+//! | [`lockgate`] | commands of the host, and what they answer |
+//! | [`host`] | a host that runs, is signalled and is killed |
+//! | [`built`] | programs and components, built once a process |
+//! | [`azurite`] | the blob emulator |
+//! | [`files`] | folders of files, hashed |
+
+pub mod azurite;
+pub mod built;
+pub mod files;
+pub mod host;
+pub mod lockgate;

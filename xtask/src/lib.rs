@@ -1,0 +1,16 @@
+//! All set-up of Lockgate, as a library, so that `cargo xtask` and a plain `cargo test` do it in the same way. It runs
+//! other programs and moves files; it never contains a part of the host.
+//!
+//! | module | is for |
+//! |---|---|
+//! | [`workspace`] | where things are |
+//! | [`cargo`] | builds, and what came out of them |
+//! | [`guests`] | the components: plugins, and guests for tests |
+//! | [`azurite`] | the blob emulator, from npm |
+//! | [`tools`] | what must be on the machine |
+
+pub mod azurite;
+pub mod cargo;
+pub mod guests;
+pub mod tools;
+pub mod workspace;
