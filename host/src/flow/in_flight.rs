@@ -9,7 +9,7 @@ use super::lanes::{Lane, Lanes};
 use super::retry::Tries;
 use super::window::{Admission, Ticket, Window};
 use crate::model::{Checkpoint, Message, Partition, Position};
-use crate::transport::{Assignment, Batch, Commit, Demand, Room};
+use crate::transport::{Assignment, Batch, Commit, Demand, Epoch, Room};
 
 /// One message on its way to being settled. Whoever has it has its ticket.
 #[derive(Debug)]
@@ -151,7 +151,12 @@ impl InFlight {
 
     /// Whether a message still belongs to an assignment that is ours.
     pub fn owns(&self, work: &Work) -> bool {
-        self.partitions.get(work.partition()).is_some_and(|assigned| assigned.window.epoch() == work.ticket.epoch())
+        self.is_current(work.partition(), work.ticket.epoch())
+    }
+
+    /// Whether this assignment of a partition is the one that is ours.
+    pub fn is_current(&self, partition: &Partition, epoch: Epoch) -> bool {
+        self.partitions.get(partition).is_some_and(|assigned| assigned.window.epoch() == epoch)
     }
 
     /// What may be read, by partition: each may always hold its share of the window; what is left of the window goes

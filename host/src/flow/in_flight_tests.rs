@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::{Headers, MessageId, Origin, Size, Timestamp};
-use crate::transport::Epoch;
 
 fn partition(index: u32) -> Partition {
     Partition::new("t", index)

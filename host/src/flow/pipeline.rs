@@ -409,6 +409,9 @@ impl Pipeline {
 
     /// Partitions that somebody else has: nothing of them is published or stored any more.
     fn lose(&mut self, partitions: &[Partition]) {
+        if partitions.is_empty() {
+            return;
+        }
         warn!(pipeline = %self.settings.maker.pipeline, ?partitions, "partitions lost");
         self.close(partitions);
         self.give_up_publishing(partitions);
@@ -475,7 +478,11 @@ impl Pipeline {
             }
             Err(CommitError::NotOwned(partitions)) => {
                 self.in_flight.not_stored();
-                self.lose(&partitions);
+                // A partition that was assigned anew meanwhile is ours: only the commit came from before.
+                let is_current = |commit: &&Commit| self.in_flight.is_current(&commit.partition, commit.epoch);
+                let current = commits.iter().filter(is_current).map(|commit| commit.partition.clone());
+                let lost: Vec<Partition> = current.filter(|partition| partitions.contains(partition)).collect();
+                self.lose(&lost);
             }
         }
         None

@@ -17,6 +17,8 @@ use crate::transport::{Assignment, Batch, Epoch, Sink, WriteError, Written};
 struct Scripted {
     events: VecDeque<(Instant, SourceEvent)>,
     stored: Arc<Mutex<Option<String>>>,
+    /// Commits of this epoch take ten seconds, and are refused then.
+    slow_epoch: Option<Epoch>,
 }
 
 #[async_trait]
@@ -38,6 +40,13 @@ impl Source for Scripted {
     }
 
     fn commit(&mut self, commits: Vec<Commit>) -> BoxFuture<'static, Result<(), CommitError>> {
+        if let Some(old) = commits.iter().find(|commit| Some(commit.epoch) == self.slow_epoch) {
+            let error = CommitError::NotOwned(vec![old.partition.clone()]);
+            return Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                Err(error)
+            });
+        }
         if let Some(commit) = commits.last() {
             *self.stored.lock().unwrap() = Some(format!("{:?}", commit.checkpoint));
         }
@@ -175,6 +184,15 @@ async fn run(order: config::Order, payloads: &[&'static str], unavailable: usize
 /// Runs what a source tells, each at its second, for a minute, then stops the pipeline. The partition is assigned at
 /// the start.
 async fn run_script(order: config::Order, script: Vec<(u64, SourceEvent)>, unavailable: usize) -> Ran {
+    run_with_slow_commits(order, script, unavailable, None).await
+}
+
+async fn run_with_slow_commits(
+    order: config::Order,
+    script: Vec<(u64, SourceEvent)>,
+    unavailable: usize,
+    slow_epoch: Option<Epoch>,
+) -> Ran {
     let start = Instant::now();
     let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
     let assigned = [(0, SourceEvent::Assigned(vec![assignment]))];
@@ -184,7 +202,7 @@ async fn run_script(order: config::Order, script: Vec<(u64, SourceEvent)>, unava
     let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
     let outputs = [("out".to_owned(), Route::Topic(Arc::new(Refusing)))].into();
     let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone() };
-    let source = Box::new(Scripted { events, stored: stored.clone() });
+    let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch });
     let parts = Parts { source, plugin: plugin.clone(), router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
     let pipeline = tokio::spawn(async move { Pipeline::new(settings(order), parts).run(&mut inbox).await });
@@ -300,11 +318,26 @@ async fn a_source_that_fails_for_good_ends_the_pipeline_and_says_why() {
     let gone =
         crate::transport::TransportError::LostPosition { partition: partition(), from: Position(0), to: Position(9) };
     let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
-    let source = Box::new(Scripted { events: [(Instant::now(), SourceEvent::Failed(gone))].into(), stored });
+    let source =
+        Box::new(Scripted { events: [(Instant::now(), SourceEvent::Failed(gone))].into(), stored, slow_epoch: None });
     let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (_commands, mut inbox) = mpsc::channel(1);
     let (end, _) = Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await;
     let End::Failed { reason } = end else { panic!("{end:?}") };
     assert_eq!(reason, "t/0: messages 0 to 9 were not settled but are no longer kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_an_earlier_assignment_that_is_refused_late_does_not_end_the_new_one() {
+    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None };
+    let script = vec![
+        (0, messages(&["done"])),
+        (3, SourceEvent::Lost(vec![partition()])),
+        (4, SourceEvent::Assigned(vec![again])),
+        (20, messages(&["done", "done"])),
+    ];
+    let ran = run_with_slow_commits(config::Order::None, script, 0, Some(Epoch(1))).await;
+    assert_eq!(ran.calls, [(0, 1), (0, 1), (1, 1)]);
+    assert_eq!(ran.stored.as_deref(), Some("base 1"));
 }
