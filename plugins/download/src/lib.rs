@@ -88,7 +88,7 @@ impl Download {
 
     /// Streams the body into the store, once everything that can be known of it before is as it should be.
     async fn stream(&self, task: &Task, kind: &Kind, path: &str) -> Result<blobs::Stored, Failure> {
-        let request = http::get(&self.0.endpoint, task.url()).header("accept-encoding", "identity");
+        let request = http::get(&self.0.endpoint, task.url());
         let response = request.send().await.map_err(logic::unsent)?;
         let head = Head::of(&response);
         logic::accept(task.domain(), kind, &head, self.0.max_bytes)?;
