@@ -13,14 +13,18 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 const RULES: [Rule; 12] = [
     Rule("main", &["cli"]),
     Rule("lib", &[]),
-    Rule("cli", &["assemble", "spec", "admin", "model", "telemetry", "flow::snapshot", "transport::*"]),
+    // Commands show what the others know, and so name their answers; they start nothing but through `assemble`.
+    Rule("cli", &["assemble", "spec", "admin", "model", "telemetry", "flow", "transport::*", "plugin::*"]),
     Rule("assemble", &["*"]),
     Rule("flow", &["model", "telemetry", "transport::*", "plugin::*"]),
     Rule("plugin", &["model", "telemetry", "egress", "storage"]),
     Rule("transport", &["model", "telemetry", "storage"]),
     Rule("egress", &["model", "telemetry"]),
     Rule("storage", &["model", "telemetry"]),
-    Rule("spec", &["model", "telemetry", "config", "plugin::*", "transport::*"]),
+    Rule(
+        "spec",
+        &["model", "config", "plugin::Description", "plugin::Binding", "transport::Start", "transport::OnLostPosition"],
+    ),
     Rule("model", &[]),
     Rule("telemetry", &[]),
 ];
