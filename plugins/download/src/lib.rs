@@ -77,12 +77,12 @@ impl Download {
         paths::destination(task.blob_path(), task.media_id())?;
         let kind = logic::kind(task.url())?;
         if let Some(stored) = blobs::stat(&self.0.store, &path).await? {
-            log::info!(media_id = task.media_id(), bytes = stored.size; "fetched already");
+            log::info!(trace_id = task.trace_id(), media_id = task.media_id(), bytes = stored.size; "fetched already");
             return Ok(file(path, kind, stored));
         }
         logic::unexpired(task, context.now())?;
         let stored = self.stream(task, kind, &path).await?;
-        log::info!(media_id = task.media_id(), bytes = stored.size; "fetched");
+        log::info!(trace_id = task.trace_id(), media_id = task.media_id(), bytes = stored.size; "fetched");
         Ok(file(path, kind, stored))
     }
 

@@ -75,12 +75,15 @@ impl Upload {
         let path = paths::destination(cached.destination_path(), cached.media_id())?;
         match self.upload(cached, &path).await? {
             Uploaded::Stands => {
-                log::info!(media_id = cached.media_id(), bytes = cached.bytes(); "uploaded");
+                log::info!(trace_id = cached.trace_id(), media_id = cached.media_id(), bytes = cached.bytes(); "uploaded");
                 Ok(result(cached, End::completed(&path, cached.bytes(), context))?)
             }
             Uploaded::Lost => {
                 let count = redownloads(message.header(REDOWNLOADS))?;
-                log::warn!(media_id = cached.media_id(), redownloads = count; "the cached file is gone: it is fetched again");
+                log::warn!(
+                    trace_id = cached.trace_id(), media_id = cached.media_id(), redownloads = count;
+                    "the cached file is gone: it is fetched again"
+                );
                 Ok(cached.to_task().to_emission("downloads")?.header(REDOWNLOADS, count.to_string()))
             }
         }
@@ -135,7 +138,10 @@ impl Upload {
             Ok(()) => Ok(()),
             Err(error @ blobs::Error::Unavailable { .. }) => Err(error.into()),
             Err(error) => {
-                log::warn!(media_id = cached.media_id(); "the cached file stays where it is: {error}");
+                log::warn!(
+                    trace_id = cached.trace_id(), media_id = cached.media_id();
+                    "the cached file stays where it is: {error}"
+                );
                 Ok(())
             }
         }
