@@ -4,12 +4,15 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The variable that says what is logged, such as `lockgate=debug` or `warn,lockgate::flow=trace`.
 pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
 /// What is logged where the variable is not set.
 const DEFAULT_FILTER: &str = "warn,lockgate=info";
+/// Below these levels HTTP libraries log what they send, credentials and presigned queries with it.
+const NEVER_BELOW: [&str; 5] = ["h2=debug", "hyper=debug", "hyper_util=debug", "reqwest=debug", "rustls=debug"];
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -35,13 +38,22 @@ pub enum SetupError {
 /// Sets up logs for this process. Lines are written above `progress`, so that a live display stays whole.
 pub fn init(format: LogFormat, progress: &MultiProgress) -> Result<(), SetupError> {
     let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let filter = EnvFilter::try_new(&filter).map_err(|error| SetupError::Filter(error.to_string()))?;
+    let filter = safe_filter(&filter)?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(progress.clone()));
     let set = match format {
         LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).compact().try_init(),
         LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
     };
     set.map_err(|_| SetupError::Twice)
+}
+
+/// What was asked for, but for what would show secrets.
+fn safe_filter(asked: &str) -> Result<EnvFilter, SetupError> {
+    let refused = |error: tracing_subscriber::filter::ParseError| SetupError::Filter(error.to_string());
+    let asked = EnvFilter::try_new(asked).map_err(refused)?;
+    let verbose = asked.max_level_hint().is_none_or(|level| level > LevelFilter::DEBUG);
+    let floors = NEVER_BELOW.iter().filter(|_| verbose);
+    floors.map(|floor| floor.parse().map_err(refused)).try_fold(asked, |filter, floor| Ok(filter.add_directive(floor?)))
 }
 
 /// Writes whole lines to standard error, above a live display.
@@ -64,5 +76,20 @@ impl<'a> MakeWriter<'a> for Above {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_lets_http_libraries_log_what_they_send() {
+        for asked in ["trace", "info,h2=trace", "hyper=trace"] {
+            let filter = safe_filter(asked).unwrap().to_string();
+            assert!(NEVER_BELOW.iter().all(|floor| filter.contains(floor)), "{asked}: {filter}");
+        }
+        assert!(!safe_filter("warn,lockgate=debug").unwrap().to_string().contains("h2"), "nothing is raised");
+        assert!(matches!(safe_filter("=,="), Err(SetupError::Filter(_))));
     }
 }
