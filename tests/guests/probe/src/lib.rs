@@ -1,4 +1,4 @@
-//! A guest that does what its message says: the payload is one command, see [`commands`]. It stands on the contract
+//! A guest that does what its message says: the payload is one command, see `commands`. It stands on the contract
 //! alone, without the SDK, so that the host is tested against what any author could build.
 #![allow(missing_docs, unreachable_pub, reason = "generated from the contract")]
 #![allow(clippy::panic, reason = "it fails on purpose")]
