@@ -203,3 +203,10 @@ pub struct Record {
     /// A chosen partition, which then wins over the key.
     pub partition: Option<u32>,
 }
+
+impl Record {
+    /// What the record weighs, in bytes.
+    pub fn size(&self) -> u64 {
+        (self.payload.len() + self.headers.size() + self.key.as_ref().map_or(0, Bytes::len)) as u64
+    }
+}
