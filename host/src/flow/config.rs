@@ -13,7 +13,7 @@ use crate::model::{Period, Size};
 pub struct InFlight {
     /// At most so many messages.
     pub messages: NonZeroUsize,
-    /// At most so many bytes; a larger message is admitted alone.
+    /// At most so many bytes; the message that goes beyond them is the last that is admitted.
     pub bytes: Size,
 }
 

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The longest of the doubling waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// The shortest wait that a plugin may name, so that a hold is never a busy loop.
+const SHORTEST_NAMED: Duration = Duration::from_millis(100);
+/// The longest wait that a plugin may name, so that a hold always ends by itself.
+const LONGEST_NAMED: Duration = Duration::from_secs(3600);
 
 /// Whether messages may start. Bounded by what is in flight.
 #[derive(Debug)]
@@ -17,6 +21,15 @@ pub struct Gate<T> {
     /// What the next wait is, where the plugin names none.
     next_wait: Duration,
     reason: String,
+}
+
+/// What a message that holds the pipeline was doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// It ran beside others.
+    One,
+    /// It was tried alone.
+    Trial,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -51,15 +64,18 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Holds a message. Those that were running when the gate closed may join it; only the trial prolongs the wait.
-    pub fn hold(&mut self, item: T, after: Option<Duration>, reason: String, now: Instant) {
-        if !matches!(self.state, State::Waiting { .. }) {
-            let wait = after.unwrap_or(self.next_wait);
+    /// Holds a message, and says whether that closed the gate or prolonged the wait. Messages that were running when
+    /// the gate closed may join those that wait; only the trial prolongs the wait.
+    pub fn hold(&mut self, item: T, role: Role, after: Option<Duration>, reason: String, now: Instant) -> bool {
+        self.held.push_back(item);
+        let decides = self.is_open() || self.is_trying() && role == Role::Trial;
+        if decides {
+            let wait = after.map_or(self.next_wait, |after| after.clamp(SHORTEST_NAMED, LONGEST_NAMED));
             self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
             self.state = State::Waiting { until: now + wait };
             self.reason = reason;
         }
-        self.held.push_back(item);
+        decides
     }
 
     /// The message to try alone, when its time has come.
@@ -122,32 +138,36 @@ mod tests {
     fn one_message_is_tried_alone_and_waits_double() {
         let (mut gate, start) = (Gate::default(), Instant::now());
         let after = |secs| start + Duration::from_secs(secs);
-        gate.hold("a", None, "401".into(), start);
-        gate.hold("b", None, "401 too".into(), start);
+        gate.hold("a", Role::One, None, "401".into(), start);
+        gate.hold("b", Role::One, None, "401 too".into(), start);
         assert_eq!((gate.is_open(), gate.reason(), gate.due()), (false, Some("401"), Some(after(10))));
         assert_eq!(gate.trial(after(9)), None);
         assert_eq!(gate.trial(after(10)), Some("a"));
         assert_eq!(gate.trial(after(99)), None, "one at a time");
-        gate.hold("a", None, "401".into(), after(10));
+        gate.hold("late", Role::One, None, "late".into(), after(10));
+        assert_eq!(gate.trial(after(99)), None, "what was running does not end the trial");
+        gate.hold("a", Role::Trial, None, "401".into(), after(10));
         assert_eq!(gate.due(), Some(after(30)), "20 s after the failed trial");
         assert_eq!(gate.trial(after(30)), Some("b"));
-        assert_eq!(gate.release(), ["a"]);
+        assert_eq!(gate.release(), ["late", "a"]);
         assert!(gate.is_open());
-        gate.hold("c", None, "again".into(), after(100));
+        gate.hold("c", Role::One, None, "again".into(), after(100));
         assert_eq!(gate.due(), Some(after(110)), "the waits begin anew");
     }
 
     #[test]
-    fn a_wait_that_the_plugin_names_is_kept() {
-        let (mut gate, start) = (Gate::default(), Instant::now());
-        gate.hold((), Some(Duration::from_millis(5)), String::new(), start);
-        assert_eq!(gate.due(), Some(start + Duration::from_millis(5)));
+    fn a_wait_that_the_plugin_names_is_kept_within_reason() {
+        for (named, kept) in [(7_000, 7_000), (0, 100), (u64::MAX, 3_600_000)] {
+            let (mut gate, start) = (Gate::default(), Instant::now());
+            gate.hold((), Role::One, Some(Duration::from_millis(named)), String::new(), start);
+            assert_eq!(gate.due(), Some(start + Duration::from_millis(kept)));
+        }
     }
 
     #[test]
     fn the_gate_opens_when_what_it_held_is_gone() {
         let mut gate = Gate::default();
-        gate.hold(1, None, "x".into(), Instant::now());
+        gate.hold(1, Role::One, None, "x".into(), Instant::now());
         assert_eq!(gate.drop_where(|_| true), [1]);
         assert!(gate.is_open());
     }

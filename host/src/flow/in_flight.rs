@@ -142,6 +142,11 @@ impl InFlight {
     /// Gives a message up unsettled: it comes again to whoever owns the partition next.
     pub fn give_up(&mut self, work: Work) {
         self.release(&work.lane);
+        if self.owns(&work)
+            && let Some(assigned) = self.partitions.get_mut(work.partition())
+        {
+            assigned.bytes = assigned.bytes.saturating_sub(work.message.size());
+        }
     }
 
     /// Frees the lane of work that is gone.
@@ -152,6 +157,11 @@ impl InFlight {
     /// Whether a message still belongs to an assignment that is ours.
     pub fn owns(&self, work: &Work) -> bool {
         self.is_current(work.partition(), work.ticket.epoch())
+    }
+
+    /// Whether nothing more of a message's partition is to start.
+    pub fn is_closing(&self, work: &Work) -> bool {
+        self.partitions.get(work.partition()).is_none_or(|assigned| assigned.closing)
     }
 
     /// Whether this assignment of a partition is the one that is ours.
@@ -223,10 +233,11 @@ impl InFlight {
     /// Admits and starts nothing more of these partitions; what waits is given up.
     pub fn close(&mut self, partitions: &[Partition]) {
         for partition in partitions {
+            let given_up: u64 = self.lanes.remove(partition).iter().map(|work| work.message.size()).sum();
             if let Some(assigned) = self.partitions.get_mut(partition) {
                 assigned.closing = true;
+                assigned.bytes = assigned.bytes.saturating_sub(given_up);
             }
-            drop(self.lanes.remove(partition));
         }
     }
 

@@ -105,11 +105,6 @@ impl<T> Lanes<T> {
         self.queues.get(partition).map_or(0, |queue| queue.blocked)
     }
 
-    /// Whether anything may start.
-    pub fn has_ready(&self) -> bool {
-        !self.turns.is_empty()
-    }
-
     /// Removes everything that waits in a partition, and releases the lanes that it held.
     pub fn remove(&mut self, partition: &Partition) -> Vec<T> {
         self.turns.retain(|turn| turn != partition);

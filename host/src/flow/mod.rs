@@ -1,5 +1,5 @@
-//! Delivery: every message that a source hands out is settled exactly once, and a checkpoint never passes one that is
-//! not. The pure parts know no runtime; one loop a pipeline owns them, so nothing here is locked.
+//! Delivery: a message that a source hands out is settled at most once an assignment, and a checkpoint never passes one
+//! that is not. The pure parts know no runtime; one loop a pipeline owns them, so nothing here is locked.
 //!
 //! | part | is for |
 //! |---|---|

@@ -12,11 +12,11 @@ use tracing::{debug, error, info, warn};
 
 use super::config;
 use super::dead_letter::{Maker, dead_letter};
-use super::hold::Gate;
+use super::hold::{Gate, Role};
 use super::in_flight::{InFlight, Work};
 use super::router::{Pending, Publication, Router};
 use super::snapshot::{Command, Counts, Snapshot, State};
-use super::stage::{Ended, Settlement, Stages};
+use super::stage::{Ended, Settlement, Stages, Try};
 use super::timers::Timers;
 use super::triage::{Cause, Class, Effect, triage};
 use crate::model::{Clock, Partition};
@@ -27,6 +27,10 @@ use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent};
 const SINK_FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest of these waits.
 const SINK_LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The wait before a commit that failed is tried again; it doubles.
+const COMMIT_FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest of these waits.
+const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a stop waits for its last commit beyond `drain_for`.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -137,9 +141,16 @@ pub struct Pipeline {
     next_commit: Instant,
     revoking: Vec<Revoking>,
     stop: Option<Instant>,
+    /// Why the pipeline stops, when nobody told it to: the source is at its end for good.
+    failure: Option<String>,
+    /// Nobody is left who could tell anything.
+    deaf: bool,
     /// What outside does not work, while it does not.
     sink_trouble: Option<String>,
     source_trouble: Option<String>,
+    commit_trouble: Option<String>,
+    /// The wait before a commit is tried again.
+    commit_wait: Duration,
     /// The wait before an unavailable topic is tried again.
     sink_wait: Duration,
     counts: Counts,
@@ -161,8 +172,12 @@ impl Pipeline {
             next_commit,
             revoking: Vec::new(),
             stop: None,
+            failure: None,
+            deaf: false,
             sink_trouble: None,
             source_trouble: None,
+            commit_trouble: None,
+            commit_wait: COMMIT_FIRST_WAIT,
             counts: Counts::default(),
             sink_wait: SINK_FIRST_WAIT,
         }
@@ -177,20 +192,21 @@ impl Pipeline {
     async fn run_to_end(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
         loop {
             self.start();
+            self.give_up_what_is_late();
             self.begin_commit();
             self.release_partitions();
-            if self.is_stopped() {
-                return End::Stopped;
+            if let Some(end) = self.stopped() {
+                return end;
             }
             let demand = self.demand();
             let wake = self.next_wake();
             let end = tokio::select! {
                 biased;
-                command = commands.recv() => self.obey(command),
+                command = commands.recv(), if !self.deaf => self.obey(command),
                 ended = self.stages.next() => self.ended(ended),
                 result = committed(&mut self.committing) => self.committed(result),
                 () = sleep_until(wake) => self.on_time(),
-                event = self.parts.source.next(&demand) => self.event(event),
+                event = self.parts.source.next(&demand), if self.failure.is_none() => self.event(event),
             };
             if let Some(end) = end {
                 return end;
@@ -198,20 +214,28 @@ impl Pipeline {
         }
     }
 
-    /// Starts what may start, as long as a slot is free.
+    /// Starts what may start, as long as a slot is free and what messages made becomes durable. What waits to become
+    /// so is bounded by `in_flight.bytes` and what the slots make beyond it.
     fn start(&mut self) {
-        while self.stages.calls() < self.settings.concurrency {
+        while self.may_start() {
             let Some(work) = self.next_work() else { return };
             let attempt = work.tries.attempt(&self.settings.retry.in_place);
             self.stages.call(work, self.parts.plugin.clone(), attempt);
         }
     }
 
+    fn may_start(&self) -> bool {
+        let slot_free = self.stages.calls() < self.settings.concurrency;
+        slot_free && self.sink_trouble.is_none() && self.stages.publishing() <= self.settings.in_flight.bytes.0
+    }
+
     fn next_work(&mut self) -> Option<Work> {
-        if !self.gate.is_open() {
-            let mut work = self.gate.trial(self.parts.clock.now().into_std())?;
+        if let Some(mut work) = self.gate.trial(self.parts.clock.now().into_std()) {
             work.trial = true;
             return Some(work);
+        }
+        if !self.gate.is_open() {
+            return None;
         }
         self.again.pop_front().or_else(|| self.in_flight.start())
     }
@@ -228,13 +252,21 @@ impl Pipeline {
             Some(Command::Snapshot(reply)) => {
                 let _ = reply.send(self.snapshot());
             }
-            Some(Command::Stop) | None if self.stop.is_none() => {
-                self.stop = Some(self.parts.clock.now() + self.settings.drain_for);
-                self.close(&self.in_flight.partitions());
+            Some(Command::Stop) => self.stop(),
+            None => {
+                self.deaf = true;
+                self.stop();
             }
-            Some(Command::Stop) | None => {}
         }
         None
+    }
+
+    /// Begins to stop: nothing more starts, what runs may finish.
+    fn stop(&mut self) {
+        if self.stop.is_none() {
+            self.stop = Some(self.parts.clock.now() + self.settings.drain_for);
+            self.close(&self.in_flight.partitions());
+        }
     }
 
     fn ended(&mut self, ended: Ended) -> Option<End> {
@@ -302,22 +334,24 @@ impl Pipeline {
     }
 
     fn hold(&mut self, mut work: Work, after: Option<Duration>, reason: String) {
-        if self.is_closing(&work) {
+        if self.in_flight.is_closing(&work) {
             return self.give_up(work);
         }
-        work.trial = false;
-        tell!(warn, self, work, reason, "the pipeline is held");
-        self.gate.hold(work, after, reason, self.parts.clock.now().into_std());
+        let role = if std::mem::take(&mut work.trial) { Role::Trial } else { Role::One };
+        if self.gate.is_open() || role == Role::Trial {
+            tell!(warn, self, work, reason, "the pipeline is held");
+        }
+        self.gate.hold(work, role, after, reason, self.parts.clock.now().into_std());
     }
 
     fn back_off(&mut self, work: Work, wait: Duration) {
-        if self.is_closing(&work) {
+        if self.in_flight.is_closing(&work) {
             return self.in_flight.give_up(work);
         }
         self.counts.retried += 1;
         let failure = work.tries.failures().last();
         let reason = failure.map_or("", |failure| failure.text.as_str());
-        tell!(debug, self, work, wait = ?wait, reason, "tried again later");
+        tell!(info, self, work, attempt = work.tries.failed(), wait = ?wait, reason, "failed; it is tried again");
         self.timers.push(self.parts.clock.now() + wait, Due::Start(work));
     }
 
@@ -333,7 +367,7 @@ impl Pipeline {
         if pending.is_empty() {
             return self.settle(work, settlement);
         }
-        self.stages.publish(work, settlement, pending);
+        self.stages.publish(work, settlement, pending, Try::First);
     }
 
     fn published(&mut self, work: Work, settlement: Settlement, publication: Publication) {
@@ -342,13 +376,15 @@ impl Pipeline {
         }
         match publication {
             Publication::Durable => {
-                if !self.timers.iter().any(|due| matches!(due, Due::Publish { .. })) {
-                    self.sink_trouble = None;
-                    self.sink_wait = SINK_FIRST_WAIT;
-                }
+                self.see_whether_topics_are_back();
                 self.settle(work, settlement);
             }
-            Publication::Refused { reason } => {
+            Publication::Refused { rest, reason } => {
+                self.see_whether_topics_are_back();
+                if let Settlement::Dead { .. } = settlement {
+                    tell!(warn, self, work, reason, "an emission beside a dead letter is refused");
+                    return self.publish(work, settlement, rest);
+                }
                 let cause = Cause { class: Class::Refused, code: "refused".into(), reason };
                 self.dead_letter(work, Pending::default(), &cause);
             }
@@ -361,6 +397,15 @@ impl Pipeline {
                 self.timers.push(self.parts.clock.now() + self.sink_wait, due);
                 self.sink_wait = (self.sink_wait * 2).min(SINK_LONGEST_WAIT);
             }
+        }
+    }
+
+    /// Nothing waits for a topic any more: the pipeline goes on.
+    fn see_whether_topics_are_back(&mut self) {
+        let waits = self.timers.iter().any(|due| matches!(due, Due::Publish { .. }));
+        if !waits && !self.stages.repeats() {
+            self.sink_trouble = None;
+            self.sink_wait = SINK_FIRST_WAIT;
         }
     }
 
@@ -384,6 +429,10 @@ impl Pipeline {
                     info!(pipeline = %self.settings.maker.pipeline, partition = %assignment.partition,
                         checkpoint = ?assignment.checkpoint, "assigned");
                 }
+                // What belongs to an earlier assignment of them is over.
+                let partitions: Vec<Partition> =
+                    assignments.iter().map(|assignment| assignment.partition.clone()).collect();
+                self.forget(&partitions);
                 self.in_flight.assign(assignments);
                 if self.stop.is_some() {
                     self.close(&self.in_flight.partitions());
@@ -402,7 +451,11 @@ impl Pipeline {
                 }
                 self.source_trouble = Some(error.to_string());
             }
-            SourceEvent::Failed(error) => return Some(End::Failed { reason: error.to_string() }),
+            SourceEvent::Failed(error) => {
+                error!(pipeline = %self.settings.maker.pipeline, %error, "the source failed for good; what runs may finish");
+                self.failure = Some(error.to_string());
+                self.stop();
+            }
         }
         None
     }
@@ -413,10 +466,19 @@ impl Pipeline {
             return;
         }
         warn!(pipeline = %self.settings.maker.pipeline, ?partitions, "partitions lost");
+        self.forget(partitions);
+    }
+
+    /// Ends everything that belongs to these partitions.
+    fn forget(&mut self, partitions: &[Partition]) {
         self.close(partitions);
         self.give_up_publishing(partitions);
         self.stages.abort(partitions);
         self.in_flight.remove(partitions);
+        for revoking in &mut self.revoking {
+            revoking.partitions.retain(|partition| !partitions.contains(partition));
+        }
+        self.revoking.retain(|revoking| !revoking.partitions.is_empty());
     }
 
     /// Nothing more of these partitions starts; what waits is given up.
@@ -439,27 +501,22 @@ impl Pipeline {
         for due in self.timers.remove_where(of) {
             self.in_flight.give_up(due.into_work());
         }
-        if !self.timers.iter().any(|due| matches!(due, Due::Publish { .. })) {
-            self.sink_trouble = None;
-        }
-    }
-
-    fn is_closing(&self, work: &Work) -> bool {
-        self.stop.is_some() || self.revoking.iter().any(|revoking| revoking.partitions.contains(work.partition()))
+        self.see_whether_topics_are_back();
     }
 
     fn begin_commit(&mut self) {
         let now = self.parts.clock.now();
         let closing = self.stop.is_some() || !self.revoking.is_empty();
-        let due = now >= self.next_commit || self.in_flight.commit_is_urgent() || closing;
-        if self.committing.is_some() || !due || now < self.next_commit && self.source_trouble.is_some() {
+        let early = self.commit_trouble.is_none() && (closing || self.in_flight.commit_is_urgent());
+        if self.committing.is_some() || now < self.next_commit && !early {
             return;
         }
-        self.next_commit = now + self.settings.checkpoint_every;
         let commits = self.in_flight.commits();
         if commits.is_empty() {
+            self.next_commit = self.next_commit.max(now + self.settings.checkpoint_every);
             return self.in_flight.stored(commits);
         }
+        self.next_commit = now + self.settings.checkpoint_every;
         let done = self.parts.source.commit(commits.clone());
         self.committing = Some(Committing { commits, done });
     }
@@ -468,13 +525,18 @@ impl Pipeline {
         let commits = self.committing.take().map(|committing| committing.commits).unwrap_or_default();
         match result {
             Ok(()) => {
-                self.source_trouble = None;
+                self.commit_trouble = None;
+                self.commit_wait = COMMIT_FIRST_WAIT;
                 self.in_flight.stored(commits);
             }
             Err(CommitError::Unavailable(reason)) => {
-                warn!(pipeline = %self.settings.maker.pipeline, reason, "checkpoints could not be stored");
+                if self.commit_trouble.is_none() {
+                    warn!(pipeline = %self.settings.maker.pipeline, reason, "checkpoints cannot be stored; it is tried again");
+                }
                 self.in_flight.not_stored();
-                self.source_trouble = Some(reason);
+                self.commit_trouble = Some(reason);
+                self.next_commit = self.parts.clock.now() + self.commit_wait;
+                self.commit_wait = (self.commit_wait * 2).min(COMMIT_LONGEST_WAIT);
             }
             Err(CommitError::NotOwned(partitions)) => {
                 self.in_flight.not_stored();
@@ -507,19 +569,24 @@ impl Pipeline {
         self.stages.is_empty_of(partitions) && !self.timers.iter().any(waits)
     }
 
-    fn is_stopped(&self) -> bool {
-        let Some(deadline) = self.stop else { return false };
+    /// How the pipeline ends, once it was to stop and has.
+    fn stopped(&self) -> Option<End> {
+        let deadline = self.stop?;
         let partitions = self.in_flight.partitions();
         let stored = self.committing.is_none() && self.in_flight.is_stored(&partitions);
-        if self.is_drained(&partitions) && stored {
-            return true;
+        if !(stored && self.is_drained(&partitions)) && self.parts.clock.now() < deadline + COMMIT_GRACE {
+            return None;
         }
-        let late = self.parts.clock.now() >= deadline + COMMIT_GRACE;
-        if late {
-            error!(pipeline = %self.settings.maker.pipeline,
-                "stopped without storing the last checkpoint; what settled since will repeat");
+        match &self.failure {
+            Some(reason) => Some(End::Failed { reason: reason.clone() }),
+            None if stored => Some(End::Stopped),
+            None => {
+                let why = self.commit_trouble.as_deref().unwrap_or("it takes too long");
+                let reason =
+                    format!("stopped without storing the last checkpoint ({why}); what settled since will repeat");
+                Some(End::Failed { reason })
+            }
         }
-        late
     }
 
     /// When the loop must look again though nothing happened.
@@ -540,15 +607,24 @@ impl Pipeline {
         while let Some(due) = self.timers.due(now) {
             match due {
                 Due::Start(work) => self.again.push_back(work),
-                Due::Publish { work, settlement, pending } => self.stages.publish(work, settlement, pending),
+                Due::Publish { work, settlement, pending } => {
+                    self.stages.publish(work, settlement, pending, Try::Again);
+                }
             }
         }
-        let over = self.out_of_time(now);
-        if !over.is_empty() {
-            self.give_up_publishing(&over);
-            self.stages.abort(&over);
-        }
         None
+    }
+
+    /// Ends what runs on though its time to drain is over. Looked at in every turn, so that it cannot be missed.
+    fn give_up_what_is_late(&mut self) {
+        let over = self.out_of_time(self.parts.clock.now());
+        if self.is_drained(&over) {
+            return;
+        }
+        let pipeline = &self.settings.maker.pipeline;
+        warn!(%pipeline, partitions = ?over, "the time to drain is over; what still runs is given up and will run again");
+        self.give_up_publishing(&over);
+        self.stages.abort(&over);
     }
 
     /// Partitions whose time to drain is over.
@@ -580,7 +656,8 @@ impl Pipeline {
         if let Some(reason) = self.gate.reason() {
             return State::Held { reason: reason.to_owned() };
         }
-        match self.sink_trouble.as_ref().or(self.source_trouble.as_ref()) {
+        let troubles = [&self.sink_trouble, &self.source_trouble, &self.commit_trouble];
+        match troubles.into_iter().flatten().next() {
             Some(reason) => State::Blocked { reason: reason.clone() },
             None if self.in_flight.partitions().is_empty() => State::Starting,
             None => State::Running,

@@ -79,14 +79,10 @@ impl Plugin for Obedient {
                 *holds += 1;
                 if *holds > 2 { Verdict::Done } else { Verdict::Hold { after: None, reason } }
             }
-            b"emit" => {
-                let emission = Emission {
-                    output: "out".into(),
-                    key: None,
-                    headers: Headers::default(),
-                    payload: Bytes::from_static(b"made"),
-                };
-                return Ok(Outcome { verdict: Verdict::Done, emit: vec![emission] });
+            b"emit" => return Ok(Outcome { verdict: Verdict::Done, emit: vec![emission()] }),
+            b"reject with emission" => {
+                let verdict = Verdict::Reject { code: "own".into(), reason };
+                return Ok(Outcome { verdict, emit: vec![emission()] });
             }
             other => Verdict::Reject { code: String::from_utf8_lossy(other).into_owned(), reason },
         };
@@ -96,6 +92,11 @@ impl Plugin for Obedient {
     fn bytes_moved(&self) -> u64 {
         0
     }
+}
+
+fn emission() -> Emission {
+    let payload = Bytes::from_static(b"made");
+    Emission { output: "out".into(), key: None, headers: Headers::default(), payload }
 }
 
 /// Keeps records; unavailable for as many writes as told.
@@ -207,7 +208,8 @@ async fn run_with_slow_commits(
     let (commands, mut inbox) = mpsc::channel(1);
     let pipeline = tokio::spawn(async move { Pipeline::new(settings(order), parts).run(&mut inbox).await });
     tokio::time::sleep(Duration::from_secs(60)).await;
-    commands.send(Command::Stop).await.unwrap();
+    // One that failed has ended already.
+    let _ = commands.send(Command::Stop).await;
     let (end, last) = pipeline.await.unwrap();
     let code = |record: &Record| record.headers.text("lockgate-code").map(str::to_owned);
     Ran {
@@ -340,4 +342,85 @@ async fn a_commit_of_an_earlier_assignment_that_is_refused_late_does_not_end_the
     let ran = run_with_slow_commits(config::Order::None, script, 0, Some(Epoch(1))).await;
     assert_eq!(ran.calls, [(0, 1), (0, 1), (1, 1)]);
     assert_eq!(ran.stored.as_deref(), Some("base 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reject_keeps_its_reason_when_its_emission_is_refused() {
+    let ran = run(config::Order::None, &["reject with emission"], 0).await;
+    assert_eq!((ran.letters, ran.stored.as_deref()), (vec![Some("own".to_owned())], Some("base 0")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_starts_while_a_topic_is_unavailable() {
+    let ran = run(config::Order::None, &["bad"; 100], usize::MAX).await;
+    assert!(ran.calls.len() <= 2 * 4, "{} started, of which all wait for the topic", ran.calls.len());
+    assert_eq!(ran.letters, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_for_good_lets_what_runs_finish_and_stores_it() {
+    let gone =
+        crate::transport::TransportError::LostPosition { partition: partition(), from: Position(2), to: Position(9) };
+    let script = vec![(0, messages(&["slow", "done"])), (1, SourceEvent::Failed(gone))];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert!(matches!(ran.end, End::Failed { .. }), "{:?}", ran.end);
+    assert_eq!((ran.stored.as_deref(), ran.counts.done), (Some("base 1"), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_lost_while_it_is_asked_back_and_comes_again_is_read_on() {
+    let (reply, _released) = oneshot::channel();
+    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None };
+    let script = vec![
+        (0, messages(&["never"])),
+        (1, SourceEvent::Revoked { partitions: vec![partition()], reply }),
+        (2, SourceEvent::Lost(vec![partition()])),
+        (2, SourceEvent::Assigned(vec![again])),
+        (2, messages(&["retry", "done"])),
+    ];
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert_eq!((ran.stored.as_deref(), ran.counts.retried), (Some("base 1"), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_never_ends_is_given_up_when_the_time_to_drain_is_over_however_busy_the_loop_is() {
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let events = [SourceEvent::Assigned(vec![assignment]), messages(&["never"])];
+    let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
+    let source = Box::new(Scripted { events, stored: Arc::default(), slow_epoch: None });
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let plugin = Arc::new(Obedient::default());
+    let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
+    let (commands, mut inbox) = mpsc::channel(1);
+    let pipeline =
+        tokio::spawn(async move { Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    commands.send(Command::Stop).await.unwrap();
+    let told = Instant::now();
+    while !pipeline.is_finished() {
+        let (reply, _) = oneshot::channel();
+        let _ = commands.send(Command::Snapshot(reply)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(pipeline.await.unwrap().0, End::Stopped);
+    assert!(told.elapsed() < Duration::from_secs(6), "{:?} after 5 s to drain", told.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pipeline_that_nobody_can_tell_anything_stops() {
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let events = [SourceEvent::Assigned(vec![assignment]), messages(&["slow"])];
+    let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
+    let stored = Arc::<Mutex<Option<String>>>::default();
+    let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch: None });
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let plugin = Arc::new(Obedient::default());
+    let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
+    let (commands, mut inbox) = mpsc::channel(1);
+    let pipeline =
+        tokio::spawn(async move { Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(commands);
+    assert_eq!(pipeline.await.unwrap().0, End::Stopped);
+    assert_eq!(stored.lock().unwrap().as_deref(), Some("base 0"), "what ran could finish");
 }

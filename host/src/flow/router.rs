@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::model::message::ID_HEADER;
 use crate::model::{Emission, Headers, Message, MessageId, Record};
-use crate::transport::{Sink, WriteError};
+use crate::transport::{Sink, WriteError, Written};
 
 /// Carries the wall-clock time at which the first message of a chain entered Lockgate, in milliseconds.
 const ORIGIN_MS_HEADER: &str = "lockgate-origin-ms";
@@ -63,6 +63,8 @@ pub enum Publication {
     },
     /// A topic will never take one of the emissions. Those before it stand.
     Refused {
+        /// What is left without it.
+        rest: Pending,
         /// What the topic says.
         reason: String,
     },
@@ -100,6 +102,11 @@ impl Pending {
         self.0.is_empty()
     }
 
+    /// What is left weighs so many bytes.
+    pub fn size(&self) -> u64 {
+        self.0.iter().map(|step| step.record.size()).sum()
+    }
+
     /// Writes what is pending, runs of one topic together. A dead letter that is refused counts as unavailable: there
     /// is nowhere else to go, and nothing is skipped.
     pub async fn write(mut self) -> Publication {
@@ -109,47 +116,46 @@ impl Pending {
             let records = self.0.iter().take(run).map(|step| step.record.clone()).collect();
             let answers = sink.write(records).await;
             let steps: Vec<Step> = self.0.drain(..run).collect();
-            if let Some(stopped) = self.take_back(steps, answers, kind) {
-                return match stopped {
-                    Stopped::Unavailable(reason) => Publication::Unavailable { rest: self, reason },
-                    Stopped::Refused(reason) => Publication::Refused { reason },
-                };
+            let Unwritten { unavailable, refused } = self.take_back(steps, answers);
+            match (refused, unavailable) {
+                (Some(reason), _) => return Publication::Refused { rest: self, reason },
+                (None, Some(reason)) => return Publication::Unavailable { rest: self, reason },
+                (None, None) => {}
             }
         }
         Publication::Durable
     }
 
-    /// Puts back in front what was not written. A record without an answer was not written.
-    fn take_back(
-        &mut self,
-        steps: Vec<Step>,
-        answers: Vec<Result<crate::transport::Written, WriteError>>,
-        kind: Kind,
-    ) -> Option<Stopped> {
-        let mut stopped = None;
+    /// Puts back in front what may still be written. A record without an answer was not written.
+    fn take_back(&mut self, steps: Vec<Step>, answers: Vec<Result<Written, WriteError>>) -> Unwritten {
+        let mut unwritten = Unwritten::default();
         let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let mut left = VecDeque::new();
         for (step, answer) in steps.into_iter().zip(answers) {
             let reason = match answer {
                 Some(Ok(_)) => continue,
-                Some(Err(WriteError::Refused { topic, reason })) if kind == Kind::Emission => {
-                    return Some(Stopped::Refused(format!("topic {topic} refuses an emission: {reason}")));
+                Some(Err(WriteError::Refused { topic, reason })) if step.kind == Kind::Emission => {
+                    let reason = format!("topic {topic} refuses an emission: {reason}");
+                    unwritten.refused.get_or_insert(reason);
+                    continue;
                 }
                 Some(Err(error)) => error.to_string(),
                 None => "the sink gave no answer".to_owned(),
             };
-            stopped.get_or_insert(Stopped::Unavailable(reason));
+            unwritten.unavailable.get_or_insert(reason);
             left.push_back(step);
         }
         left.append(&mut self.0);
         self.0 = left;
-        stopped
+        unwritten
     }
 }
 
-enum Stopped {
-    Unavailable(String),
-    Refused(String),
+/// Why records of one run were not written.
+#[derive(Default)]
+struct Unwritten {
+    unavailable: Option<String>,
+    refused: Option<String>,
 }
 
 fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {

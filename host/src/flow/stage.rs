@@ -60,8 +60,26 @@ struct Entry {
     partition: Partition,
     lane: Lane,
     trial: bool,
-    call: bool,
+    kind: Kind,
     abort: AbortHandle,
+}
+
+/// What a task does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is in the plugin.
+    Call,
+    /// It makes so many bytes durable.
+    Publish { bytes: u64, attempt: Try },
+}
+
+/// Whether an effect was tried before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Try {
+    /// No.
+    First,
+    /// Its topic was unavailable.
+    Again,
 }
 
 /// The running tasks. Calls are bounded by the pipeline's concurrency, effects by its window.
@@ -70,6 +88,10 @@ pub(super) struct Stages {
     tasks: JoinSet<Ended>,
     entries: HashMap<Id, Entry>,
     calls: usize,
+    /// Bytes on their way to being durable.
+    publishing: u64,
+    /// Effects that are tried again.
+    repeats: usize,
 }
 
 impl Stages {
@@ -80,18 +102,18 @@ impl Stages {
             let called = plugin.call(work.message.clone(), attempt).await;
             Ended::Called { work, called }
         });
-        self.calls += 1;
-        self.enter(entry, true, abort);
+        self.enter(entry, Kind::Call, abort);
     }
 
     /// Makes an effect durable.
-    pub(super) fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending) {
+    pub(super) fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending, attempt: Try) {
         let entry = (work.partition().clone(), work.lane().clone(), work.trial);
+        let kind = Kind::Publish { bytes: pending.size(), attempt };
         let abort = self.tasks.spawn(async move {
             let publication = pending.write().await;
             Ended::Published { work, settlement, publication }
         });
-        self.enter(entry, false, abort);
+        self.enter(entry, kind, abort);
     }
 
     /// The next task that ends; waits for ever when none runs. Cancel safe.
@@ -104,8 +126,8 @@ impl Stages {
             Err(error) => (error.id(), Err(error)),
         };
         let entry = self.entries.remove(&id);
-        if entry.as_ref().is_some_and(|entry| entry.call) {
-            self.calls -= 1;
+        if let Some(entry) = &entry {
+            self.leave(entry.kind);
         }
         match (ended, entry) {
             (Ok(ended), _) => ended,
@@ -121,6 +143,16 @@ impl Stages {
         self.calls
     }
 
+    /// Bytes on their way to being durable.
+    pub(super) fn publishing(&self) -> u64 {
+        self.publishing
+    }
+
+    /// Whether an effect is under way that was unavailable before.
+    pub(super) fn repeats(&self) -> bool {
+        self.repeats > 0
+    }
+
     /// Whether no task runs for any of these partitions.
     pub(super) fn is_empty_of(&self, partitions: &[Partition]) -> bool {
         !self.entries.values().any(|entry| partitions.contains(&entry.partition))
@@ -133,7 +165,24 @@ impl Stages {
         }
     }
 
-    fn enter(&mut self, (partition, lane, trial): (Partition, Lane, bool), call: bool, abort: AbortHandle) {
-        self.entries.insert(abort.id(), Entry { partition, lane, trial, call, abort });
+    fn enter(&mut self, (partition, lane, trial): (Partition, Lane, bool), kind: Kind, abort: AbortHandle) {
+        match kind {
+            Kind::Call => self.calls += 1,
+            Kind::Publish { bytes, attempt } => {
+                self.publishing += bytes;
+                self.repeats += usize::from(attempt == Try::Again);
+            }
+        }
+        self.entries.insert(abort.id(), Entry { partition, lane, trial, kind, abort });
+    }
+
+    fn leave(&mut self, kind: Kind) {
+        match kind {
+            Kind::Call => self.calls -= 1,
+            Kind::Publish { bytes, attempt } => {
+                self.publishing -= bytes;
+                self.repeats -= usize::from(attempt == Try::Again);
+            }
+        }
     }
 }

@@ -100,9 +100,17 @@ async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiv
     loop {
         let reason = match open().await {
             Ok((settings, parts)) => {
-                let ending = run(settings, parts, &mut commands).await;
+                let started = tokio::time::Instant::now();
+                let (ending, told) = run(settings, parts, &mut commands).await;
                 last = ending.last.or(last);
+                if started.elapsed() > LONGEST_WAIT {
+                    wait = FIRST_WAIT;
+                }
                 match ending.end {
+                    End::Broken { reason } if told == Told::Stop => {
+                        error!(%pipeline, reason, "a bug of the host broke the pipeline while it stopped");
+                        return Ending { end: End::Broken { reason }, last };
+                    }
                     End::Broken { reason } => {
                         error!(%pipeline, reason, "a bug of the host broke the pipeline; it starts again from its checkpoint");
                         reason
@@ -130,29 +138,35 @@ async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiv
     }
 }
 
-/// Runs the loop in a task of its own, so that a panic ends that task only.
-async fn run(settings: Settings, parts: Parts, commands: &mut mpsc::Receiver<Command>) -> Ending {
+/// Runs the loop in a task of its own, so that a panic ends that task only. Says whether it was told to stop.
+async fn run(settings: Settings, parts: Parts, commands: &mut mpsc::Receiver<Command>) -> (Ending, Told) {
     let (sender, mut inbox) = mpsc::channel(COMMANDS);
     let mut task = tokio::spawn(async move {
         let (end, last) = Pipeline::new(settings, parts).run(&mut inbox).await;
         Ending { end, last: Some(last) }
     });
+    let (mut told, mut deaf) = (Told::Nothing, false);
     loop {
         tokio::select! {
             biased;
             ended = &mut task => {
                 let broken = |error: tokio::task::JoinError| End::Broken { reason: error.to_string() };
-                return ended.unwrap_or_else(|error| Ending { end: broken(error), last: None });
+                return (ended.unwrap_or_else(|error| Ending { end: broken(error), last: None }), told);
             }
-            command = commands.recv() => {
+            command = commands.recv(), if !deaf => {
+                deaf = command.is_none();
                 // Nobody is left to tell: the pipeline stops.
-                let _ = sender.send(command.unwrap_or(Command::Stop)).await;
+                let command = command.unwrap_or(Command::Stop);
+                if matches!(command, Command::Stop) {
+                    told = Told::Stop;
+                }
+                let _ = sender.send(command).await;
             }
         }
     }
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
     Stop,

@@ -3,14 +3,18 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::*;
 use crate::flow::config;
 use crate::flow::dead_letter::Maker;
 use crate::flow::router::Router;
-use crate::model::{Clock, Message, Outcome, Record, Verdict};
+use crate::model::{Clock, Headers, Message, MessageId, Origin, Outcome, Partition, Position, Record, Timestamp};
 use crate::plugin::{Attempt, CallError, Plugin};
-use crate::transport::{Commit, CommitError, Demand, Sink, Source, SourceEvent, TransportError, WriteError, Written};
+use crate::transport::{
+    Assignment, Batch, Commit, CommitError, Demand, Epoch, Sink, Source, SourceEvent, TransportError, WriteError,
+    Written,
+};
 
 /// A source that panics, fails for good, or stays silent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,9 +22,11 @@ enum Mood {
     Panics,
     Damaged,
     Silent,
+    /// Hands out one message, whose call panics after five seconds.
+    PanicsInACall,
 }
 
-struct Moody(Mood);
+struct Moody(Mood, u32);
 
 #[async_trait]
 impl Source for Moody {
@@ -32,6 +38,7 @@ impl Source for Moody {
                 SourceEvent::Failed(error)
             }
             Mood::Silent => std::future::pending().await,
+            Mood::PanicsInACall => self.message().await,
         }
     }
 
@@ -40,12 +47,36 @@ impl Source for Moody {
     }
 }
 
+impl Moody {
+    async fn message(&mut self) -> SourceEvent {
+        let partition = Partition::new("t", 0);
+        self.1 += 1;
+        match self.1 {
+            1 => SourceEvent::Assigned(vec![Assignment { partition, epoch: Epoch(1), checkpoint: None }]),
+            2 => SourceEvent::Messages(Batch { messages: vec![message(partition.clone())], partition, lag: 0 }),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+fn message(partition: Partition) -> Message {
+    Message {
+        id: MessageId::given("m"),
+        origin: Origin { transport: "bus".into(), partition, position: Position(0), enqueued: Timestamp(0) },
+        key: None,
+        headers: Headers::default(),
+        payload: Bytes::new(),
+    }
+}
+
+/// A plugin whose calls panic after five seconds, and a sink that nothing is written to.
 struct Idle;
 
 #[async_trait]
 impl Plugin for Idle {
     async fn call(&self, _: Arc<Message>, _: Attempt) -> Result<Outcome, CallError> {
-        Ok(Outcome::of(Verdict::Done))
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        panic!("a bug")
     }
 
     fn bytes_moved(&self) -> u64 {
@@ -69,10 +100,10 @@ fn parts(mood: Mood) -> (Settings, Parts) {
         order: config::Order::None,
         retry: config::Retry::default(),
         checkpoint_every: Duration::from_secs(1),
-        drain_for: Duration::from_secs(1),
+        drain_for: Duration::from_secs(10),
     };
     let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle) };
-    let source = Box::new(Moody(mood));
+    let source = Box::new(Moody(mood, 0));
     (settings, Parts { source, plugin: Arc::new(Idle), router: Arc::new(router), clock: Clock::system() })
 }
 
@@ -123,4 +154,14 @@ async fn a_stop_is_heard_while_the_pipeline_cannot_start() {
     let (handle, _) = supervised(vec![Err(OpenError::Later("no route".into()))]);
     handle.stop().await;
     assert_eq!(handle.end().await, End::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_not_forgotten_when_the_pipeline_breaks_while_it_stops() {
+    let (handle, opened) = supervised(vec![Ok(Mood::PanicsInACall)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    handle.stop().await;
+    let end = handle.end().await;
+    assert!(matches!(end, End::Broken { .. }), "{end:?}");
+    assert_eq!(opened.load(Ordering::Relaxed), 1);
 }

@@ -18,6 +18,8 @@ use crate::plugin::{CallError, Fault};
 
 /// Longest text of a reason that is kept, in characters.
 const REASON_LIMIT: usize = 500;
+/// Longest code that a message is counted under, in characters.
+const CODE_LIMIT: usize = 64;
 
 /// What follows from a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,7 +102,7 @@ pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &In
         Verdict::Skip { reason } => Effect::Skip { reason: cut(&reason) },
         Verdict::Hold { after, reason } => Effect::Hold { after, reason: cut(&reason) },
         Verdict::Reject { code, reason } => {
-            let cause = Cause { class: Class::Rejected, code, reason: cut(&reason) };
+            let cause = Cause { class: Class::Rejected, code: cut_to(CODE_LIMIT, &code), reason: cut(&reason) };
             Effect::DeadLetter { emit, cause }
         }
         Verdict::Retry { after, reason } => {
@@ -131,13 +133,17 @@ fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tr
     }
 }
 
-/// A plugin's text as the operator may see it: no query of a URL, and at most 500 characters, with an ellipsis where
-/// it was longer.
+/// A plugin's text as the operator may see it: no query of a URL, and not longer than that.
 fn cut(text: &str) -> String {
+    cut_to(REASON_LIMIT, text)
+}
+
+/// At most so many characters, with an ellipsis where it was longer.
+fn cut_to(limit: usize, text: &str) -> String {
     let text = without_queries(text);
-    match text.char_indices().nth(REASON_LIMIT) {
+    match text.char_indices().nth(limit) {
         None => text.into_owned(),
-        Some(_) => text.chars().take(REASON_LIMIT - 1).chain(['…']).collect(),
+        Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),
     }
 }
 
@@ -160,6 +166,14 @@ mod tests {
         assert!(matches!(effects[..2], [Effect::Again { .. }, Effect::Again { .. }]));
         let Effect::DeadLetter { cause, .. } = &effects[2] else { panic!("{effects:?}") };
         assert_eq!((cause.class, cause.reason.as_str()), (Class::Exhausted, "down (after 3 attempts)"));
+    }
+
+    #[test]
+    fn a_code_that_is_no_word_is_cut() {
+        let code = "x".repeat(1 << 20);
+        let effect = check(Ok(Outcome::of(Verdict::Reject { code, reason: "no".into() }))).remove(0);
+        let Effect::DeadLetter { cause, .. } = effect else { panic!("{effect:?}") };
+        assert_eq!(cause.code.chars().count(), CODE_LIMIT);
     }
 
     #[test]

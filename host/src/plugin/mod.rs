@@ -141,7 +141,7 @@ pub enum Fault {
     Guest,
     /// The world's: like a `retry` verdict.
     World,
-    /// The host's own limits: wait, no attempt used.
+    /// The host's: no instance can be made. The pipeline waits, and no attempt is used.
     Host,
 }
 

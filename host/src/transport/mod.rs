@@ -38,8 +38,9 @@ pub trait Source: Send {
 /// Writes to one topic.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Writes records in order and answers each, in order; `Ok` means durable. A record that cannot be written does
-    /// not keep the others from being written.
+    /// Writes records in order and answers each, in order; `Ok` means durable. A record that is refused does not keep
+    /// the others from being written; one that cannot be written now keeps those behind it in its partition, so that a
+    /// later try does not change their order.
     async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>>;
 }
 
