@@ -6,6 +6,11 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
+
+mod flat;
+
+use flat::Flat;
 
 /// The variable that says what is logged, such as `lockgate=debug` or `warn,lockgate::flow=trace`.
 pub const FILTER_VARIABLE: &str = "LOCKGATE_LOG";
@@ -42,7 +47,7 @@ pub fn init(format: LogFormat, progress: &MultiProgress) -> Result<(), SetupErro
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(progress.clone()));
     let set = match format {
         LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).compact().try_init(),
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => logs.fmt_fields(JsonFields::new()).event_format(Flat).try_init(),
     };
     set.map_err(|_| SetupError::Twice)
 }

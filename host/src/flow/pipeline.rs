@@ -40,7 +40,7 @@ macro_rules! tell {
         $level!(
             pipeline = %$self.settings.maker.pipeline,
             partition = %$work.partition(),
-            offset = %$work.message.origin.position,
+            offset = $work.message.origin.position.0,
             message_id = %$work.message.id,
             trace_id = $work.message.trace_id(),
             $($fact)+
@@ -427,7 +427,7 @@ impl Pipeline {
             SourceEvent::Assigned(assignments) => {
                 for assignment in &assignments {
                     info!(pipeline = %self.settings.maker.pipeline, partition = %assignment.partition,
-                        checkpoint = ?assignment.checkpoint, "assigned");
+                        checkpoint = assignment.checkpoint.as_ref().map(tracing::field::debug), "assigned");
                 }
                 // What belongs to an earlier assignment of them is over.
                 let partitions: Vec<Partition> =

@@ -179,10 +179,10 @@ pub struct Message {
 
 impl Message {
     /// The trace that support staff search for: the header `trace_id`, or else the trace id of the W3C trace context
-    /// in `traceparent`. Empty where there is none.
-    pub fn trace_id(&self) -> &str {
+    /// in `traceparent`.
+    pub fn trace_id(&self) -> Option<&str> {
         let of_context = || self.headers.text("traceparent").and_then(|context| context.split('-').nth(1));
-        self.headers.text("trace_id").or_else(of_context).unwrap_or("")
+        self.headers.text("trace_id").or_else(of_context)
     }
 
     /// What the message weighs against `in_flight.bytes`.
