@@ -35,7 +35,8 @@ pub fn request(method: impl Into<String>, endpoint: impl Into<String>, target: i
 }
 
 impl Request {
-    /// Sends this header too. `authorization`, `cookie`, `host` and what belongs to one connection are the host's.
+    /// Sends this header too. `authorization`, `cookie`, `host`, `accept-encoding` and what frames a body or belongs to
+    /// one connection are the host's.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
