@@ -286,7 +286,7 @@ fn a_passing_failure_is_a_retry_and_on_the_last_attempt_a_rejection_with_its_res
         let outcome = fails(Attempt::FIRST);
         assert!(matches!(outcome.verdict, Verdict::Retry { .. }) && outcome.emit.is_empty(), "{outcome:?}");
         let result = failed(&fails(Attempt::LAST), "store");
-        assert_eq!(result["error_message"], "store lake failed: odd");
+        assert_eq!(result["error_message"], "after 3 attempts: store lake failed: odd");
     }
 }
 
