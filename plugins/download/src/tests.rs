@@ -1,7 +1,7 @@
 //! The whole plugin against a host that stands in. Where a test is of a known defect of the workers that this plugin
 //! replaces, its number stands beside it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lockgate_plugin::testing::{Answer, Attempt, Host, Operation, Plugin};
 use lockgate_plugin::{Verdict, http::Reach};
@@ -315,8 +315,10 @@ fn an_open_breaker_and_a_store_that_is_down_hold_on_every_attempt() {
 
 #[test]
 fn an_origin_that_asks_to_wait_is_waited_for() {
-    let outcome = bench(Domain::Claimx, [Answer::status(503).header("retry-after", "30")]).run(Attempt::FIRST);
-    assert!(matches!(outcome.verdict, Verdict::Retry { after: Some(a), .. } if a == Duration::from_secs(30)));
+    for wait in ["30", "Mon, 02 Mar 2026 14:06:30 GMT"] {
+        let outcome = bench(Domain::Claimx, [Answer::status(503).header("retry-after", wait)]).run(Attempt::FIRST);
+        assert!(matches!(outcome.verdict, Verdict::Retry { after: Some(a), .. } if a == Duration::from_secs(30)));
+    }
 }
 
 /// R26.
