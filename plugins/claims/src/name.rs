@@ -6,7 +6,8 @@
 //! | what reads as one of these spellings already, such as `%3A` | with `%25` for its `%` |
 //! | more than 255 bytes | cut, with a part of its SHA-256, and its extension kept |
 //!
-//! Every other name stays as it is. Two names never get one spelling: an encoded one reads back, a cut one says its hash.
+//! Every other name stays as it is. Two names never get one spelling: an encoded one reads back, a cut one says its
+//! hash.
 
 use std::fmt::Write;
 

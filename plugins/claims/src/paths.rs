@@ -1,6 +1,6 @@
 //! Where files lie in stores. Ids in paths are one segment each, so that no two attachments share a path and none can
 //! climb out. Every path is as the host writes it, for results tell it: empty and `.` segments are gone, and what no
-//! store takes in a name is [spelled](crate::name) so that it does.
+//! store takes in a name is percent-encoded, or cut where it is too long.
 //!
 //! | file | path |
 //! |---|---|

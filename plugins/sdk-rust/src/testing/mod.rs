@@ -1,6 +1,7 @@
 //! A host that stands in, so that a whole plugin runs in `cargo test`: scripted answers instead of HTTP, stores in
 //! memory, a clock that only moves when told. It holds the plugin to the contract as the real host does: what the
-//! binding does not name is denied, an emission to an unbound output or with a header of the host's fails the test.
+//! binding does not name and headers that are the host's are denied, an emission to an unbound output or with a header
+//! of the host's fails the test.
 //!
 //! ```
 //! # use lockgate_plugin::{Binding, Context, Message, Outcome, Worker, blobs};
