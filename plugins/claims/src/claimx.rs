@@ -3,35 +3,38 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{End, File, NonBlank, Status, without_query};
+use crate::{End, File, NonBlank, Status, text, without_query};
 
 /// Fetch this file. Lies in `claimx-downloads-pending`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Task {
     /// The medium's number.
+    #[serde(deserialize_with = "text::id")]
     pub media_id: NonBlank,
     /// The project's.
+    #[serde(deserialize_with = "text::id")]
     pub project_id: NonBlank,
     /// Where the file is; the link expires.
     pub download_url: NonBlank,
     /// Where it is to go, without the media id.
     pub blob_path: NonBlank,
     /// As its event named it, such as `jpg`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub file_type: String,
     /// As its event named it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub file_name: String,
     /// Which event it came from.
+    #[serde(deserialize_with = "text::id")]
     pub trace_id: NonBlank,
     /// Attempts before this message was written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub retry_count: u32,
     /// When the link expires.
     #[serde(default)]
     pub expires_at: Option<String>,
     /// How often the link was asked for again.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub refresh_count: u32,
     /// Whatever the writer added.
     #[serde(default)]
@@ -42,8 +45,10 @@ pub struct Task {
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Cached {
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub media_id: NonBlank,
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub project_id: NonBlank,
     /// As in the task: it takes the link to fetch the file again.
     pub download_url: NonBlank,
@@ -59,12 +64,13 @@ pub struct Cached {
     #[serde(default)]
     pub content_type: Option<String>,
     /// As in the task.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub file_type: String,
     /// As in the task.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub file_name: String,
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub trace_id: NonBlank,
     /// When.
     pub downloaded_at: String,

@@ -59,7 +59,7 @@ impl Failure {
     /// |---|---|---|
     /// | will never go better | any | `reject`, with the result |
     /// | may go better later | some | `retry` |
-    /// | may go better later | none | `reject`, with the result |
+    /// | may go better later | none | `reject`, with the result; the reason begins with how many attempts there were |
     /// | nothing can pass | any | `hold` |
     pub fn outcome(
         self,
@@ -71,8 +71,15 @@ impl Failure {
             Next::Later(after) if context.attempts_left() > 0 => {
                 Outcome::of(Verdict::Retry { after, reason: self.reason })
             }
-            Next::Later(_) | Next::Never => self.given_up(result),
+            Next::Later(_) => self.tried(context.attempt()).given_up(result),
+            Next::Never => self.given_up(result),
         }
+    }
+
+    /// The same after so many attempts. It is said first, for long reasons are cut.
+    fn tried(self, attempts: u32) -> Self {
+        let attempts = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+        Self { reason: format!("after {attempts}: {}", self.reason), ..self }
     }
 
     fn given_up(self, result: impl FnOnce(&Self) -> Result<Option<Emission>, json::Error>) -> Outcome {
@@ -94,10 +101,16 @@ impl Next {
     }
 }
 
+/// An open breaker holds, whatever it stands before: without a retry topic the host tries again within seconds, so that
+/// an outage of minutes would use up the attempts of the whole topic.
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {
         let (code, reason) = (error.code(), error.to_string());
-        Self { next: Next::of(Outcome::from(error).verdict), ..Self::never(code, reason) }
+        let next = match error {
+            http::Error::Unavailable { retry_after, .. } => Next::Hold(Some(retry_after)),
+            error => Next::of(Outcome::from(error).verdict),
+        };
+        Self { next, ..Self::never(code, reason) }
     }
 }
 
@@ -121,12 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_host_are_failures_as_the_sdk_has_them() {
+    fn errors_of_the_host_are_failures_as_the_sdk_has_them_but_an_open_breaker_holds() {
         let after = Duration::from_secs(3);
         let open = |reach| http::Error::Unavailable { endpoint: "e".into(), retry_after: after, reach };
         let down = blobs::Error::Unavailable { store: "s".into(), reason: "r".into() };
         for (failure, code, next) in [
-            (open(Reach::ManyHosts).into(), "unavailable", Next::Later(Some(after))),
+            (open(Reach::ManyHosts).into(), "unavailable", Next::Hold(Some(after))),
             (open(Reach::OneSystem).into(), "unavailable", Next::Hold(Some(after))),
             (http::Error::Timeout("t".into()).into(), "timeout", Next::Later(None)),
             (http::Error::Denied("d".into()).into(), "denied", Next::Never),

@@ -8,6 +8,7 @@
 mod cached;
 pub mod claimx;
 mod failure;
+mod name;
 pub mod paths;
 mod task;
 mod text;

@@ -1,12 +1,13 @@
 //! Where files lie in stores. Ids in paths are one segment each, so that no two attachments share a path and none can
-//! climb out; what else a path may hold is the host's to say.
+//! climb out. Every path is as the host writes it, for results tell it: empty and `.` segments are gone, and what no
+//! store takes in a name is percent-encoded, or cut where it is too long.
 //!
 //! | file | path |
 //! |---|---|
 //! | cached | `{domain}/{trace_id}/{media_id}/{file name}` |
 //! | at its destination | the destination of the message, with the media id before the file name |
 
-use crate::{Domain, Failure};
+use crate::{Domain, Failure, name};
 
 /// Where a fetched file waits for its upload. The path says all of an attachment's identity: siblings of one event,
 /// and two events of one medium, never meet.
@@ -20,14 +21,11 @@ pub fn cached(domain: Domain, trace_id: &str, media_id: &str, blob_path: &str) -
 pub fn destination(destination_path: &str, media_id: &str) -> Result<String, Failure> {
     let (folder, name) = split(destination_path)?;
     let media_id = segment("media_id", media_id)?;
-    Ok(match folder {
-        "" => format!("{media_id}/{name}"),
-        folder => format!("{folder}/{media_id}/{name}"),
-    })
+    Ok(if folder.is_empty() { format!("{media_id}/{name}") } else { format!("{folder}/{media_id}/{name}") })
 }
 
 /// Folder and file name of a path.
-fn split(path: &str) -> Result<(&str, &str), Failure> {
+fn split(path: &str) -> Result<(String, String), Failure> {
     if path.starts_with('/') {
         return Err(invalid("the destination begins with `/`: it must be a path in its store"));
     }
@@ -37,8 +35,13 @@ fn split(path: &str) -> Result<(&str, &str), Failure> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name.trim() {
         "" | "." => Err(invalid("the destination ends without a file name")),
-        _ => Ok((folder, name)),
+        _ => Ok((spelled(folder), name::spelled(name))),
     }
+}
+
+fn spelled(folder: &str) -> String {
+    let segments = folder.split('/').filter(|segment| !segment.is_empty() && *segment != ".");
+    segments.map(name::spelled).collect::<Vec<_>>().join("/")
 }
 
 /// An id that is one segment of a path.
@@ -74,6 +77,22 @@ mod tests {
         assert_eq!(path("81530077"), "6120457/media/81530077/kitchen.jpg");
         assert_ne!(path("81530077"), path("81530078"));
         assert_eq!(destination("kitchen.jpg", "7").unwrap(), "7/kitchen.jpg");
+    }
+
+    #[test]
+    fn empty_and_dot_segments_go_so_that_a_path_is_the_real_one() {
+        for path in ["a/b/x.pdf", "a//b/x.pdf", "./a/b/x.pdf", "a/./b//./x.pdf"] {
+            assert_eq!(destination(path, "7").unwrap(), "a/b/7/x.pdf", "{path}");
+        }
+        assert_eq!(destination(".//x.pdf", "7").unwrap(), "7/x.pdf");
+    }
+
+    /// R15: what a store refuses in a name keeps no file from being stored, and two names stay two.
+    #[test]
+    fn a_name_that_no_store_takes_is_spelled() {
+        assert_eq!(destination("1/media/a: b.jpg", "7").unwrap(), "1/media/7/a%3A b.jpg");
+        assert_eq!(destination("a\\b./x. ", "7").unwrap(), "a%5Cb%2E/7/x.%20");
+        assert_eq!(cached(Domain::Claimx, "t", "7", "1/a\tb.jpg").unwrap(), "claimx/t/7/a%09b.jpg");
     }
 
     #[test]

@@ -166,6 +166,46 @@ fn optional_fields_may_be_left_out_and_unknown_ones_are_passed_over() {
 }
 
 #[test]
+fn attempts_before_a_verisk_task_was_written_count() {
+    let mut value = verisk_task();
+    value["retry_count"] = json!(4);
+    let emission = task(Domain::Verisk, &value).unwrap().to_result("results", end()).unwrap();
+    assert_eq!(body(&emission)["retry_count"], 5);
+}
+
+/// R37.
+#[test]
+fn what_is_optional_may_be_null_and_ids_may_be_numbers() {
+    let mut claimx = claimx_task();
+    for name in ["file_type", "file_name", "retry_count", "refresh_count", "expires_at", "metadata"] {
+        claimx[name] = json!(null);
+    }
+    let mut verisk = verisk_task();
+    for name in ["estimate_version", "retry_count", "metadata"] {
+        verisk[name] = json!(null);
+    }
+    for (domain, mut value, ids) in [
+        (Domain::Claimx, claimx, ["media_id", "project_id", "trace_id"]),
+        (Domain::Verisk, verisk, ["media_id", "assignment_id", "trace_id"]),
+    ] {
+        ids.iter().for_each(|id| value[*id] = json!(81_530_077));
+        let read = task(domain, &value).unwrap();
+        assert_eq!((read.media_id(), read.trace_id()), ("81530077", "81530077"));
+        let written = body(&read.to_emission("downloads").unwrap());
+        ids.iter().for_each(|id| assert_eq!(written[*id], "81530077", "{id}"));
+        assert_eq!(cached(domain, &value).to_task(), read);
+        let mut null = value.clone();
+        null["media_id"] = json!(null);
+        assert!(task(domain, &null).unwrap_err().contains("at `media_id`: invalid type: null"));
+        null["media_id"] = json!(1.5);
+        assert!(task(domain, &null).unwrap_err().contains("at `media_id`: invalid type: floating point"));
+    }
+    let mut version = verisk_task();
+    version["estimate_version"] = json!(3);
+    assert_eq!(task(Domain::Verisk, &version), task(Domain::Verisk, &verisk_task()));
+}
+
+#[test]
 fn what_is_required_is_named_when_missing_blank_or_of_another_type() {
     let claimx = ["media_id", "project_id", "download_url", "blob_path", "trace_id"];
     let verisk = [

@@ -3,14 +3,16 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{End, File, NonBlank, Status, without_query};
+use crate::{End, File, NonBlank, Status, text, without_query};
 
 /// Fetch this file. Lies in `verisk-downloads-pending`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Task {
     /// Which event it came from.
+    #[serde(deserialize_with = "text::id")]
     pub trace_id: NonBlank,
     /// The attachment's id, made of trace id and URL.
+    #[serde(deserialize_with = "text::id")]
     pub media_id: NonBlank,
     /// Where the file is; presigned, once.
     pub attachment_url: NonBlank,
@@ -21,12 +23,13 @@ pub struct Task {
     /// The upper-case extension, such as `PDF`, or `UNKNOWN`.
     pub file_type: NonBlank,
     /// The assignment's number.
+    #[serde(deserialize_with = "text::id")]
     pub assignment_id: NonBlank,
     /// Of an estimate, its version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::optional_id")]
     pub estimate_version: Option<String>,
     /// Attempts before this message was written.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub retry_count: u32,
     /// The domain.
     pub event_type: NonBlank,
@@ -35,7 +38,7 @@ pub struct Task {
     /// When it happened.
     pub original_timestamp: NonBlank,
     /// Whatever the writer added.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub metadata: Map<String, Value>,
 }
 
@@ -43,8 +46,10 @@ pub struct Task {
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Cached {
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub trace_id: NonBlank,
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub media_id: NonBlank,
     /// As in the task: it takes the link to fetch the file again.
     pub attachment_url: NonBlank,
@@ -68,16 +73,17 @@ pub struct Cached {
     /// As in the task.
     pub file_type: NonBlank,
     /// As in the task.
+    #[serde(deserialize_with = "text::id")]
     pub assignment_id: NonBlank,
     /// As in the task.
     pub original_timestamp: NonBlank,
     /// When.
     pub downloaded_at: String,
     /// As in the task.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::or_default")]
     pub metadata: Map<String, Value>,
     /// As in the task, for the case that the file must be fetched again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text::optional_id", skip_serializing_if = "Option::is_none")]
     pub estimate_version: Option<String>,
 }
 
@@ -104,7 +110,7 @@ pub struct AttachmentResult {
     pub http_status: Option<u16>,
     /// Bytes that stand there.
     pub bytes_downloaded: u64,
-    /// Attempts before the last.
+    /// Attempts before the last, those before the task was written included.
     pub retry_count: u32,
     /// What was wrong, at most 500 characters.
     pub error_message: Option<String>,
@@ -153,7 +159,7 @@ impl Task {
             status: end.status,
             http_status: end.http_status,
             bytes_downloaded: end.bytes,
-            retry_count: end.retries,
+            retry_count: self.retry_count.saturating_add(end.retries),
             error_message: end.error,
             created_at: end.at,
             expires_at: None,

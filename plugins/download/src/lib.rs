@@ -13,6 +13,7 @@
 pub mod logic;
 
 use std::num::NonZeroU64;
+use std::time::SystemTime;
 
 use claims::{Domain, End, Failure, File, REDOWNLOADS, Task, paths};
 use lockgate_plugin::blobs::{self, PutOptions};
@@ -81,16 +82,16 @@ impl Download {
             return Ok(file(path, kind, stored));
         }
         logic::unexpired(task, context.now())?;
-        let stored = self.stream(task, kind, &path).await?;
+        let stored = self.stream(task, kind, &path, context.now()).await?;
         log::info!(trace_id = task.trace_id(), media_id = task.media_id(), bytes = stored.size; "fetched");
         Ok(file(path, kind, stored))
     }
 
     /// Streams the body into the store, once everything that can be known of it before is as it should be.
-    async fn stream(&self, task: &Task, kind: &Kind, path: &str) -> Result<blobs::Stored, Failure> {
+    async fn stream(&self, task: &Task, kind: &Kind, path: &str, now: SystemTime) -> Result<blobs::Stored, Failure> {
         let request = http::get(&self.0.endpoint, task.url());
         let response = request.send().await.map_err(logic::unsent)?;
-        let head = Head::of(&response);
+        let head = Head::of(&response, now);
         logic::accept(task.domain(), kind, &head, self.0.max_bytes)?;
         logic::looks_like(kind, &response.peek(logic::OPENING).await?)?;
         let options = PutOptions {

@@ -1,7 +1,7 @@
 //! The whole plugin against a host that stands in. Where a test is of a known defect of the workers that this plugin
 //! replaces, its number stands beside it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lockgate_plugin::testing::{Answer, Attempt, Host, Operation, Plugin};
 use lockgate_plugin::{Verdict, http::Reach};
@@ -85,6 +85,13 @@ fn body(emission: &Emission) -> Value {
 fn code(outcome: &Outcome) -> &str {
     match &outcome.verdict {
         Verdict::Reject { code, .. } => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(outcome: &Outcome) -> &str {
+    match &outcome.verdict {
+        Verdict::Reject { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -243,12 +250,14 @@ fn a_passing_failure_is_a_retry_without_result_until_the_last_attempt() {
             assert!(outcome.emit.is_empty());
             let last = bench.run(Attempt::LAST);
             assert_eq!(code(&last), code_of_it);
+            assert!(reason(&last).starts_with("after 3 attempts: "), "{last:?}");
             assert_eq!(last.emit.len(), usize::from(domain == Domain::Verisk));
             assert_eq!(bench.host.paths("cache"), Vec::<String>::new(), "{code_of_it}");
         }
     }
 }
 
+/// R26: where a redirect may lead is the host's to say, and what it denies is final.
 #[test]
 fn a_lasting_failure_is_rejected_at_once() {
     let denied = http::Error::Denied("host 10.0.0.1 is private".into());
@@ -262,6 +271,7 @@ fn a_lasting_failure_is_rejected_at_once() {
         for domain in BOTH {
             let outcome = bench(domain, [answer.clone()]).run(Attempt::FIRST);
             assert_eq!(code(&outcome), code_of_it);
+            assert!(!reason(&outcome).contains("attempt"), "{outcome:?}");
             assert_eq!(outcome.emit.len(), usize::from(domain == Domain::Verisk));
         }
     }
@@ -285,13 +295,15 @@ fn a_failed_verisk_download_says_what_and_where() {
     }
 }
 
+/// R2: an outage uses up no attempt, so that it drains no topic into the dead letters.
 #[test]
-fn an_open_breaker_is_waited_for_and_a_store_that_is_down_holds() {
-    let after = Duration::from_secs(42);
-    let open = http::Error::Unavailable { endpoint: "media".into(), retry_after: after, reach: Reach::ManyHosts };
-    let outcome = bench(Domain::Claimx, [Answer::error(open)]).run(Attempt::FIRST);
-    assert!(matches!(outcome.verdict, Verdict::Retry { after: Some(a), .. } if a == after));
+fn an_open_breaker_and_a_store_that_is_down_hold_on_every_attempt() {
     for attempt in [Attempt::FIRST, Attempt::LAST] {
+        let after = Duration::from_secs(42);
+        let open = http::Error::Unavailable { endpoint: "media".into(), retry_after: after, reach: Reach::ManyHosts };
+        let outcome = bench(Domain::Claimx, [Answer::error(open)]).run(attempt);
+        assert!(matches!(outcome.verdict, Verdict::Hold { after: Some(a), .. } if a == after), "{outcome:?}");
+        assert!(outcome.emit.is_empty());
         let bench = bench(Domain::Verisk, [pdf()]);
         let down = blobs::Error::Unavailable { store: "cache".into(), reason: "no space is left".into() };
         bench.host.fail("cache", Operation::Put, down);
@@ -303,8 +315,10 @@ fn an_open_breaker_is_waited_for_and_a_store_that_is_down_holds() {
 
 #[test]
 fn an_origin_that_asks_to_wait_is_waited_for() {
-    let outcome = bench(Domain::Claimx, [Answer::status(503).header("retry-after", "30")]).run(Attempt::FIRST);
-    assert!(matches!(outcome.verdict, Verdict::Retry { after: Some(a), .. } if a == Duration::from_secs(30)));
+    for wait in ["30", "Mon, 02 Mar 2026 14:06:30 GMT"] {
+        let outcome = bench(Domain::Claimx, [Answer::status(503).header("retry-after", wait)]).run(Attempt::FIRST);
+        assert!(matches!(outcome.verdict, Verdict::Retry { after: Some(a), .. } if a == Duration::from_secs(30)));
+    }
 }
 
 /// R26.

@@ -51,7 +51,7 @@ pub enum Replace {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Error {
     /// Refused by policy: a store not granted, a path that leaves it.
-    #[error("denied: {0}")]
+    #[error("{0}")]
     Denied(String),
     /// Nothing stands at this path.
     #[error("nothing stands at {path} in store {store}")]

@@ -2,7 +2,7 @@
 //! host adds the credential, follows the redirects that are allowed, and keeps the body until the plugin asks for it.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,7 +35,8 @@ pub fn request(method: impl Into<String>, endpoint: impl Into<String>, target: i
 }
 
 impl Request {
-    /// Sends this header too. `authorization`, `cookie`, `host` and what belongs to one connection are the host's.
+    /// Sends this header too. `authorization`, `cookie`, `host`, `accept-encoding` and what frames a body or belongs to
+    /// one connection are the host's.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -128,10 +129,10 @@ impl Response {
         self.response.final_url()
     }
 
-    /// How long the system asks to wait (`Retry-After` in seconds), if it does.
-    pub fn retry_after(&self) -> Option<Duration> {
-        let seconds = self.header("retry-after")?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+    /// How long the system asks to wait, if it does (`Retry-After`, in seconds or as a date). `now` is
+    /// [`Context::now`](crate::Context::now); nothing where the date is past.
+    pub fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        wait(&self.header("retry-after")?, now)
     }
 
     /// The first bytes (at most 64 KiB) without consuming the body; fewer where the body is shorter.
@@ -151,6 +152,16 @@ impl Response {
         let body = self.bytes(max).await?;
         json::parse(&body).map_err(|error| Error::Other(format!("endpoint {endpoint} answered oddly: {error}")))
     }
+}
+
+/// What `Retry-After` asks for.
+fn wait(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// Whether a breaker that is open stands before one system or one of many.
@@ -173,7 +184,7 @@ impl Reach {
     }
 }
 
-/// Why there is no response, or no more of it. No text names a query or a credential.
+/// Why there is no response, or no more of it. No text names a query or a credential, nor repeats the code.
 ///
 /// | error | code | as an outcome |
 /// |---|---|---|
@@ -185,7 +196,7 @@ impl Reach {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Error {
     /// Refused by policy: not granted, not allowed, a private address, an unsafe redirect.
-    #[error("denied: {0}")]
+    #[error("{0}")]
     Denied(String),
     /// The endpoint's breaker is open.
     #[error("endpoint {endpoint} is unavailable: its breaker is open for another {retry_after:?}")]
@@ -198,7 +209,7 @@ pub enum Error {
         reach: Reach,
     },
     /// Nothing came within the endpoint's `first_byte` or `stall`.
-    #[error("timeout: {0}")]
+    #[error("{0}")]
     Timeout(String),
     /// No connection: name look-up, refusal, TLS.
     #[error("cannot connect: {0}")]
@@ -281,6 +292,35 @@ mod tests {
         ] {
             assert_eq!(Reach::of(target), reach, "{target}");
         }
+    }
+
+    #[test]
+    fn a_wait_is_in_seconds_or_until_a_date() {
+        // 1994-11-06T08:49:07Z
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_747);
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(30)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(30)),
+            ("Sun Nov  6 08:49:37 1994", Some(30)),
+            ("Sun, 06 Nov 1994 08:49:06 GMT", Some(0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(wait(value, now), seconds.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_does_not_repeat_its_code() {
+        for error in [Error::Denied("x".into()), Error::Timeout("x".into())] {
+            assert_eq!(error.to_string(), "x");
+        }
+        assert_eq!(crate::blobs::Error::Denied("x".into()).to_string(), "x");
+        assert_eq!(crate::keyvalue::Error::Denied("x".into()).to_string(), "x");
     }
 
     #[test]

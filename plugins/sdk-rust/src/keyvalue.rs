@@ -14,7 +14,7 @@ use crate::{Outcome, host};
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Error {
     /// Refused by policy.
-    #[error("denied: {0}")]
+    #[error("{0}")]
     Denied(String),
     /// Above the store's limit.
     #[error("larger than {limit} bytes")]

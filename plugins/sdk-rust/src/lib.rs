@@ -67,8 +67,8 @@
 //! `?` turns an error into the outcome that operators expect of it: a payload that cannot be read is rejected, a
 //! system that is down holds the pipeline, a timeout is retried. Each error type has the table in its documentation.
 //!
-//! Build with `cargo build --target wasm32-wasip2`; the crate needs `crate-type = ["cdylib"]` (and `"rlib"`, to be
-//! tested). What a plugin prints, and its panics, become lines in the host's log.
+//! Build with `cargo build --target wasm32-wasip2`; the crate needs `crate-type = ["cdylib"]` (and `"rlib"`, for
+//! tests in `tests/`). What a plugin prints, and its panics, become lines in the host's log.
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

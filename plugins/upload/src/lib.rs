@@ -20,7 +20,7 @@ use lockgate_plugin::{Binding, Context, Emission, Message, Outcome, Worker, json
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use logic::{Standing, destination, redownloads, standing};
+use logic::{Standing, destination, is_own, redownloads, standing};
 
 /// The plugin.
 #[derive(Debug)]
@@ -99,6 +99,9 @@ impl Upload {
     /// | nothing | nothing | fetched again |
     /// | something else | nothing | removed from the cache, then fetched again |
     /// | anything | something else | never: it is not overwritten |
+    ///
+    /// Removed is only what lies where the message's own file is laid: a path that a message merely names may be
+    /// another's.
     async fn upload(&self, cached: &Cached, path: &str) -> Result<Uploaded, Failure> {
         let found = standing(cached, blobs::stat(&self.0.cache, cached.local_cache_path()).await?.as_ref());
         if found == Standing::It && self.copied(cached, path).await? {
@@ -134,6 +137,13 @@ impl Upload {
 
     /// Removes the cached file. A copy that stays does no harm, so only a store that is down is a failure.
     async fn clear(&self, cached: &Cached) -> Result<(), Failure> {
+        if !is_own(cached, self.0.domain) {
+            log::warn!(
+                trace_id = cached.trace_id(), media_id = cached.media_id();
+                "the cached file stays where it is: `local_cache_path` is not where this message's file is laid"
+            );
+            return Ok(());
+        }
         match blobs::delete(&self.0.cache, cached.local_cache_path()).await {
             Ok(()) => Ok(()),
             Err(error @ blobs::Error::Unavailable { .. }) => Err(error.into()),

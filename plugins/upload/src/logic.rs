@@ -1,6 +1,6 @@
 //! What is decided about an upload. Pure.
 
-use claims::{Cached, Failure};
+use claims::{Cached, Domain, Failure, paths};
 use lockgate_plugin::blobs::Stored;
 
 /// How often a file is fetched again because its cached copy was gone.
@@ -26,6 +26,12 @@ pub fn standing(cached: &Cached, stored: Option<&Stored>) -> Standing {
         }
         Some(_) => Standing::Else,
     }
+}
+
+/// Whether what a message calls its cached file lies where the download lays it.
+pub fn is_own(cached: &Cached, domain: Domain) -> bool {
+    let laid = paths::cached(domain, cached.trace_id(), cached.media_id(), cached.destination_path());
+    laid.is_ok_and(|path| path == cached.local_cache_path())
 }
 
 /// What stands at the destination. Something else is a conflict: it is never overwritten.
@@ -63,7 +69,6 @@ pub fn redownloads(header: Option<&str>) -> Result<u32, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use claims::Domain;
     use lockgate_plugin::Message;
     use serde_json::json;
 

@@ -258,6 +258,21 @@ fn a_cached_file_of_another_message_stays() {
     assert_eq!(bench.cache().unwrap(), b"of another");
 }
 
+/// R30: what is removed is known by its full identity.
+#[test]
+fn a_path_that_is_not_the_messages_own_is_never_cleared() {
+    const OTHER: &str = "claimx/3a95/81530078/kitchen.pdf";
+    for (bytes, output) in [(FILE, "results"), (b"of another", "downloads")] {
+        let bench = bench(Domain::Claimx, None);
+        bench.host.put("cache", OTHER, bytes);
+        let mut cached = cached(Domain::Claimx);
+        cached["local_cache_path"] = json!(OTHER);
+        emitted(&bench.plugin.call(Message::new(cached.to_string())), output);
+        assert_eq!(bench.host.blob("cache", OTHER).unwrap().bytes, bytes);
+        assert!(bench.host.lines().iter().any(|line| line.text.contains("`local_cache_path`")));
+    }
+}
+
 /// R15: two media of one name in one project.
 #[test]
 fn two_media_of_one_name_both_stay() {
@@ -265,6 +280,7 @@ fn two_media_of_one_name_both_stay() {
     emitted(&bench.run(Attempt::FIRST), "results");
     let mut other = cached(Domain::Claimx);
     other["media_id"] = json!("81530078");
+    other["trace_id"] = json!("3a96");
     other["local_cache_path"] = json!("claimx/3a96/81530078/kitchen.pdf");
     bench.host.put("cache", "claimx/3a96/81530078/kitchen.pdf", FILE);
     emitted(&bench.plugin.call(Message::new(other.to_string())), "results");
@@ -286,7 +302,7 @@ fn a_passing_failure_is_a_retry_and_on_the_last_attempt_a_rejection_with_its_res
         let outcome = fails(Attempt::FIRST);
         assert!(matches!(outcome.verdict, Verdict::Retry { .. }) && outcome.emit.is_empty(), "{outcome:?}");
         let result = failed(&fails(Attempt::LAST), "store");
-        assert_eq!(result["error_message"], "store lake failed: odd");
+        assert_eq!(result["error_message"], "after 3 attempts: store lake failed: odd");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the head of a response says about the file.
 
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use claims::{Domain, Failure};
 use lockgate_plugin::http::Response;
@@ -24,8 +24,8 @@ pub struct Head {
 }
 
 impl Head {
-    /// Of a response.
-    pub fn of(response: &Response) -> Self {
+    /// Of a response that came now.
+    pub fn of(response: &Response, now: SystemTime) -> Self {
         let header =
             |name| response.header(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let media_type =
@@ -35,7 +35,7 @@ impl Head {
             media_type,
             length: header("content-length").and_then(|value| value.parse().ok()),
             encoding: header("content-encoding"),
-            retry_after: response.retry_after(),
+            retry_after: response.retry_after(now),
         }
     }
 }

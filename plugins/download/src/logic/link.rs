@@ -6,6 +6,7 @@ use claims::{Failure, Task};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Kind;
@@ -54,7 +55,9 @@ fn extension_in(url: &Url) -> Option<String> {
     let file = url.path_segments().and_then(|mut segments| segments.next_back());
     let named = |name: &str| url.query_pairs().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|pair| pair.1);
     let in_query = || NAMES.iter().find_map(|name| extension(&named(name)?));
-    file.and_then(extension).or_else(in_query)
+    // A query is decoded as it is taken apart, a path is not.
+    let file = file.map(|file| percent_decode_str(file).decode_utf8_lossy());
+    file.as_deref().and_then(extension).or_else(in_query)
 }
 
 /// What stands behind the last dot of a file name, in lower case.
@@ -99,6 +102,12 @@ mod tests {
             ("https://h/x?filename=my%20photo.webp", Some("webp")),
             ("https://h/v1.2/x?filename=a.gif", Some("gif")),
             ("https://h/a.pdf/?name=b.csv", Some("csv")),
+            ("https://h/a%2Epdf", Some("pdf")),
+            ("https://h/a.pdf%20", Some("pdf")),
+            ("https://h/a.%70df?name=b.csv", Some("pdf")),
+            ("https://h/a%2Eexe?filename=a.pdf", None),
+            ("https://h/a.pdf%00", None),
+            ("https://h/a%252Epdf", None),
             ("https://h/a.exe", None),
             ("https://h/a.exe?filename=a.pdf", None),
             ("https://h/a.pdf.exe", None),
@@ -125,7 +134,7 @@ mod tests {
     fn a_type_that_is_refused_is_named_but_not_at_length() {
         let failure = kind("https://h/a.exe%22%3Cscript%3E0123456789").unwrap_err();
         assert_eq!(failure.code, "type-not-allowed");
-        assert!(failure.reason.contains("`exe223cscr`"), "{}", failure.reason);
+        assert!(failure.reason.contains("`exescript0`"), "{}", failure.reason);
     }
 
     fn verisk(url: &str) -> Task {

@@ -1,6 +1,7 @@
 //! A host that stands in, so that a whole plugin runs in `cargo test`: scripted answers instead of HTTP, stores in
 //! memory, a clock that only moves when told. It holds the plugin to the contract as the real host does: what the
-//! binding does not name is denied, an emission to an unbound output or with a header of the host's fails the test.
+//! binding does not name and headers that are the host's are denied, an emission to an unbound output or with a header
+//! of the host's fails the test.
 //!
 //! ```
 //! # use lockgate_plugin::{Binding, Context, Message, Outcome, Worker, blobs};
@@ -33,10 +34,12 @@
 #![expect(clippy::panic, reason = "a plugin that misuses its host is a test that fails")]
 
 mod answer;
+mod headers;
 mod keyvalue;
 mod run;
 mod world;
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -65,7 +68,7 @@ impl Host {
     /// Configures a plugin. An error is what the operator would read.
     pub fn plugin<W: Worker>(&self, config: serde_json::Value) -> Result<Plugin<W>, String> {
         let instance = Instance::new();
-        let binding = instance.configure(&config.to_string())?;
+        let binding = world::enter(&self.world, || instance.configure(&config.to_string()))?;
         match instance.worker() {
             Some(worker) => Ok(Plugin { host: self.clone(), worker, binding }),
             None => Err("the plugin was not kept".into()),
@@ -155,6 +158,12 @@ pub struct Plugin<W> {
     host: Host,
     worker: Rc<W>,
     binding: Binding,
+}
+
+impl<W: Worker> fmt::Debug for Plugin<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", &W::NAME).field("binding", &self.binding).finish_non_exhaustive()
+    }
 }
 
 impl<W: Worker> Plugin<W> {

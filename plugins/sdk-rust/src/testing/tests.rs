@@ -19,12 +19,16 @@ struct Config {
     /// Only here to be wrong.
     #[serde(default)]
     limit: u32,
+    /// Said in the log.
+    #[serde(default)]
+    greeting: String,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
 enum Command {
     Fetch { endpoint: String, target: String },
+    Header { name: String, value: String },
     Json { target: String },
     Put { path: String, text: String, replace: bool, max: Option<u64> },
     Load { path: String, max: u32 },
@@ -48,6 +52,9 @@ impl Worker for Everything {
         if config.limit > 10 {
             return Err("`limit`: at most 10".into());
         }
+        if !config.greeting.is_empty() {
+            log::debug!("{}", config.greeting);
+        }
         binding.output("out").endpoint("files").store("cache").store("lake").keyvalue("ledger");
         Ok(Self)
     }
@@ -57,8 +64,11 @@ impl Worker for Everything {
             Command::Fetch { endpoint, target } => {
                 let response = http::get(endpoint, target).header("accept", "*/*").send().await?;
                 let (status, opening) = (response.status(), response.peek(2).await?);
-                let (place, after) = (response.final_url(), response.retry_after());
+                let (place, after) = (response.final_url(), response.retry_after(context.now()));
                 format!("{status} {opening:?} {:?} {place} {after:?}", response.bytes(8).await?)
+            }
+            Command::Header { name, value } => {
+                http::get("files", "/a").header(name, value).send().await?.status().to_string()
             }
             Command::Json { target } => {
                 let sent = http::post("files", target).json(&json!({ "a": 1 }))?.send().await?;
@@ -208,6 +218,59 @@ fn what_was_not_bound_is_denied() {
     assert_eq!(code(call(&host, json!({ "do": "fetch", "endpoint": "other", "target": "/" }))), "denied");
     let put = json!({ "do": "put", "path": "../x", "text": "", "replace": false });
     assert_eq!(code(call(&host, put)), "denied");
+}
+
+#[test]
+fn headers_that_are_the_hosts_are_denied_and_nothing_is_sent() {
+    let host = Host::new();
+    host.answer("files", "/a", [Answer::status(200)]);
+    let send = |name: &str, value: &str| call(&host, json!({ "do": "header", "name": name, "value": value }));
+    for name in [
+        "authorization",
+        "Authorization",
+        "COOKIE",
+        "cookie2",
+        "Host",
+        "Accept-Encoding",
+        "Content-Length",
+        "Transfer-Encoding",
+        "TE",
+        "Trailer",
+        "Expect",
+        "Connection",
+        "Keep-Alive",
+        "Upgrade",
+        "http2-settings",
+        "Forwarded",
+        "Via",
+        "Proxy-Authorization",
+        "proxy-anything",
+        "",
+        "a b",
+        "a:b",
+        "x\r\nhost",
+        "ü",
+    ] {
+        assert_eq!(code(send(name, "SENTINEL")), "denied", "{name:?}");
+        assert!(!format!("{:?}", send(name, "SENTINEL")).contains("SENTINEL"), "{name:?}");
+    }
+    for value in ["a\r\nhost: x", "a\nb", "a\0", "a\u{7f}"] {
+        assert_eq!(code(send("x", value)), "denied", "{value:?}");
+    }
+    assert_eq!(host.requests().len(), 0);
+    for (name, value) in [("Accept", "a/b"), ("x-name", "Grüße\t1"), ("idempotency-key", "1")] {
+        assert!(send(name, value).is_done(), "{name}");
+    }
+}
+
+#[test]
+fn a_plugin_may_log_while_it_is_configured_and_prints_as_what_it_needs() {
+    let host = Host::new();
+    let plugin = host.plugin::<Everything>(json!({ "greeting": "hello" })).unwrap();
+    assert_eq!(host.lines(), [Line::new(Level::Debug, "hello")]);
+    let shown = format!("{plugin:?}");
+    assert!(shown.contains("everything") && shown.contains("ledger"), "{shown}");
+    assert!(host.plugin::<Everything>(json!({ "limit": 11 })).unwrap_err().contains("at most 10"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use sha2::{Digest, Sha256};
 
 use super::answer::{Answer, Received};
+use super::headers;
 use super::keyvalue::Keys;
 use crate::blobs::{Error, Place, PutOptions, Replace, Stored};
 use crate::http::{Error as HttpError, Request};
@@ -93,7 +94,7 @@ pub(super) fn enter<T>(world: &Rc<RefCell<World>>, run: impl FnOnce() -> T) -> T
 /// What the world that this thread is in answers.
 pub(crate) fn with_world<T>(ask: impl FnOnce(&mut World) -> T) -> T {
     let Some(world) = CURRENT.with_borrow(Option::clone) else {
-        panic!("there is no host here: call the plugin through `testing::Host`, and call no host in `configure`")
+        panic!("there is no host here: call the plugin through `testing::Host`")
     };
     let mut world = world.borrow_mut();
     ask(&mut world)
@@ -106,6 +107,7 @@ impl World {
 
     pub(crate) fn send(&mut self, request: Request) -> Result<Received, HttpError> {
         granted("endpoint", &self.binding.endpoints, &request.endpoint).map_err(HttpError::Denied)?;
+        headers::judge(&request.headers).map_err(HttpError::Denied)?;
         let http::Request { endpoint, target, .. } = &request;
         let place = (endpoint.clone(), target.clone());
         let Some(answers) = self.answers.get_mut(&place) else {
