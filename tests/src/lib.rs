@@ -3,5 +3,7 @@
 #[cfg(test)]
 mod architecture;
 pub mod demo;
+#[cfg(test)]
+mod documents;
 pub mod simulators;
 pub mod support;
