@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use super::messages::{self, Placed};
 use super::store::Store;
 use super::topics::Topic;
+use crate::model::message::RESERVED_PREFIX;
 use crate::model::{Clock, Record};
 use crate::storage::sqlite::Error;
 use crate::transport::spread::Spread;
 use crate::transport::{Sink, WriteError, Written};
 
-/// The largest message, in bytes, with key and headers. A message is held in memory whole, several times on its way;
-/// what is larger belongs into a blob store. SQLite itself ends at a billion bytes.
+/// The largest message, in bytes, with its key and its headers but those of the host, so that whatever was taken once
+/// can be dead-lettered. A message is held in memory whole, several times on its way; what is larger belongs into a
+/// blob store. SQLite itself ends at a billion bytes.
 pub(super) const LARGEST: u64 = 256 << 20;
 
 pub(super) struct LogSink {
@@ -31,10 +33,9 @@ impl LogSink {
     fn place(&self, record: Record) -> Result<Placed, WriteError> {
         let refused = |reason| WriteError::Refused { topic: self.topic.name.clone(), reason };
         let partition = self.spread.choose(&record).map_err(refused)?;
-        let placed = Placed::new(partition, record);
-        match placed.size() {
+        match weight(&record) {
             size if size > LARGEST => Err(refused(format!("it has {size} bytes, more than the {LARGEST} of the log"))),
-            _ => Ok(placed),
+            _ => Ok(Placed::new(partition, record)),
         }
     }
 
@@ -56,6 +57,13 @@ impl LogSink {
     }
 }
 
+/// What counts against [`LARGEST`].
+fn weight(record: &Record) -> u64 {
+    let hosts = record.headers.0.iter().filter(|header| header.name.starts_with(RESERVED_PREFIX));
+    let hosts: usize = hosts.map(|header| header.name.len() + header.value.len()).sum();
+    record.size().saturating_sub(hosts as u64)
+}
+
 #[async_trait]
 impl Sink for LogSink {
     async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
@@ -69,5 +77,21 @@ impl Sink for LogSink {
             written.as_mut().map_err(|error| error.clone())?.next().ok_or_else(missing)
         };
         places.into_iter().map(answer).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_headers_do_not_count_so_that_a_dead_letter_of_what_was_taken_is_taken() {
+        let mut record = Record { key: Some(Bytes::from_static(b"k")), ..Record::default() };
+        record.headers.push("own", "12345");
+        let before = weight(&record);
+        record.headers.push("lockgate-reason", "x".repeat(16 << 10));
+        assert_eq!((before, weight(&record)), (9, 9));
     }
 }
