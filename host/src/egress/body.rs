@@ -128,7 +128,7 @@ impl Incoming {
     fn joined(&mut self, validator: &Validator, (response, admission): Answer, reason: EgressError) -> State {
         match rest(validator, self.received, self.whole, response.status(), response.headers()) {
             Rest::Continues { whole } => {
-                self.whole = whole;
+                self.whole = Some(whole);
                 State::Flowing(Flow { response, admission })
             }
             Rest::Later => State::Broken(reason),
@@ -153,6 +153,13 @@ impl Body for Incoming {
         loop {
             self.state = match &mut self.state {
                 State::Flowing(flow) => match flow.next(self.endpoint.timeouts.stall).await {
+                    // A part may be longer than it said: what it is of is not known then.
+                    Piece::Bytes(bytes)
+                        if self.whole.is_some_and(|whole| self.received + bytes.len() as u64 > whole) =>
+                    {
+                        flow.admission.broke();
+                        State::Failed(self.interrupted())
+                    }
                     Piece::Bytes(bytes) => {
                         self.arrived(&bytes);
                         return Ok(Some(bytes));

@@ -96,6 +96,18 @@ async fn an_entity_that_changed_is_never_glued_to_the_old_one() {
 }
 
 #[tokio::test]
+async fn a_part_that_brings_more_than_the_whole_is_not_taken_for_it() {
+    let later = |_: &Asked| {
+        let rest = [&entity()[1000..], b"more"].concat();
+        Reply::new(206, rest).header("content-range", "bytes 1000-799999/800000").header("etag", TAG)
+    };
+    let server = cut_at(1000, later).await;
+    let (bytes, error) = fetch(&server).await;
+    assert!(matches!(error, Some(EgressError::Interrupted { .. })), "{error:?}");
+    assert!(bytes.len() <= entity().len());
+}
+
+#[tokio::test]
 async fn a_body_without_a_strong_validator_is_not_resumed() {
     for headers in [vec![], vec![("etag", "W/\"v1\"")], vec![("etag", TAG), ("accept-ranges", "none")]] {
         let named = headers.clone();

@@ -1,5 +1,6 @@
 //! What a request passes before it goes to one host of an endpoint: breaker, concurrency, rate. Who waits here waits
-//! for the host's own limits, so the call's stall clock stands still meanwhile.
+//! for the host's own limits, so the call's stall clock stands still meanwhile; it does not while the call holds a place
+//! itself, for calls that wait for each other's places would wait for ever.
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::breaker::{Breaker, Change, Event, Pass};
 use super::config::{self, Config, Rate};
-use crate::model::{Clock, Progress};
+use crate::model::{Clock, Held, Progress};
 
 /// What a gate holds its requests to.
 #[derive(Clone, Copy, Debug)]
@@ -70,23 +71,22 @@ impl Gate {
         if let Some(wait) = self.breaker().refusal(self.now()) {
             return Err(wait);
         }
-        let permit = self.wait(progress).await;
+        let place = self.wait(progress).await;
         // It may have opened meanwhile.
         let pass = self.breaker().admit(self.now())?;
-        Ok(Admission { gate: self.clone(), pass, phase: Phase::Head, _permit: permit })
+        Ok(Admission { gate: self.clone(), pass, phase: Phase::Head, _place: place })
     }
 
-    async fn wait(&self, progress: &Progress) -> Option<OwnedSemaphorePermit> {
-        let _paused = progress.pause();
-        let permit = match &self.permits {
-            // Never closed, so always given.
-            Some(permits) => permits.clone().acquire_owned().await.ok(),
+    async fn wait(&self, progress: &Progress) -> Option<Place> {
+        let place = match &self.permits {
+            Some(permits) => place(permits.clone(), progress).await,
             None => None,
         };
         if let Some(rate) = &self.rate {
+            let _paused = progress.pause();
             rate.turn().await;
         }
-        permit
+        place
     }
 
     fn observe(&self, pass: Pass, event: Event) {
@@ -109,12 +109,22 @@ impl Gate {
     }
 }
 
+/// One of the `max_concurrent`, and the note on the call's stall clock that it has it.
+type Place = (OwnedSemaphorePermit, Held);
+
+/// The semaphore is never closed, so there always comes one.
+async fn place(permits: Arc<Semaphore>, progress: &Progress) -> Option<Place> {
+    let _queued = progress.queue();
+    let permit = permits.acquire_owned().await.ok()?;
+    Some((permit, progress.hold()))
+}
+
 /// A request that is under way: holds its place until it is dropped, and tells the breaker what became of it.
 pub(super) struct Admission {
     gate: Arc<Gate>,
     pass: Pass,
     phase: Phase,
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -73,6 +73,17 @@ async fn waiting_for_a_place_and_for_the_rate_stops_the_stall_clock() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_a_place_while_it_holds_one_is_not_excused() {
+    let gate = gate(&Config { max_concurrent: NonZeroUsize::new(1), ..Config::default() });
+    let progress = Progress::new();
+    let _first = gate.admit(&progress).await.unwrap();
+    let mut second = Box::pin(gate.admit(&progress));
+    assert!(poll!(&mut second).is_pending());
+    advance(Duration::from_secs(600)).await;
+    assert_eq!(progress.idle(), Duration::from_secs(600));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_breaker_refuses_even_those_who_wait_for_a_place() {
     let gate = gate(&Config { max_concurrent: NonZeroUsize::new(1), breaker: breaker(1), ..Config::default() });
     let progress = Progress::new();

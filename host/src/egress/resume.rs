@@ -51,8 +51,8 @@ impl Validator {
 /// What an answer to a request for the rest is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Rest {
-    /// The body goes on; so long is the whole, if the origin says so.
-    Continues { whole: Option<u64> },
+    /// The body goes on; so long is the whole.
+    Continues { whole: u64 },
     /// The origin cannot now: ask again.
     Later,
     /// Another entity, or an origin that does not do this.
@@ -75,7 +75,9 @@ pub(super) fn rest(
         Some(range) if status == StatusCode::PARTIAL_CONTENT && range.first == received && validator.fits(answer) => {
             match (whole, range.whole) {
                 (Some(whole), Some(now)) if whole != now => Rest::Lost,
-                _ => Rest::Continues { whole: range.whole.or(whole) },
+                // Nobody could tell then whether the body is whole.
+                (None, None) => Rest::Lost,
+                (Some(whole), _) | (None, Some(whole)) => Rest::Continues { whole },
             }
         }
         _ => Rest::Lost,
@@ -181,9 +183,9 @@ mod tests {
     fn a_part_continues_a_body_only_when_it_starts_where_the_body_broke_and_is_of_the_same_entity() {
         let tag = Validator::ETag("\"v1\"".parse().unwrap());
         for (status, answer, expected) in [
-            (206, vec![("content-range", "bytes 10-99/100"), TAG], Rest::Continues { whole: Some(100) }),
-            (206, vec![("content-range", "bytes 10-99/100")], Rest::Continues { whole: Some(100) }),
-            (206, vec![("content-range", "bytes 10-49/*")], Rest::Continues { whole: Some(100) }),
+            (206, vec![("content-range", "bytes 10-99/100"), TAG], Rest::Continues { whole: 100 }),
+            (206, vec![("content-range", "bytes 10-99/100")], Rest::Continues { whole: 100 }),
+            (206, vec![("content-range", "bytes 10-49/*")], Rest::Continues { whole: 100 }),
             (206, vec![("content-range", "bytes 10-99/100"), ("etag", "\"v2\"")], Rest::Lost),
             (206, vec![("content-range", "bytes 10-99/100"), ("etag", "W/\"v1\"")], Rest::Lost),
             (206, vec![("content-range", "bytes 9-99/100")], Rest::Lost),
@@ -217,7 +219,16 @@ mod tests {
             (vec![range, ("last-modified", "Sun, 01 Mar 2026 09:00:01 GMT")], false),
         ] {
             let rest = rest(&time, 10, None, StatusCode::PARTIAL_CONTENT, &headers(&answer));
-            assert_eq!(rest == Rest::Continues { whole: Some(100) }, continues, "{answer:?}");
+            assert_eq!(rest == Rest::Continues { whole: 100 }, continues, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_without_a_total_continues_no_body_whose_length_nobody_said() {
+        let tag = Validator::ETag("\"v1\"".parse().unwrap());
+        for (range, expected) in [("bytes 10-49/*", Rest::Lost), ("bytes 10-99/100", Rest::Continues { whole: 100 })] {
+            let answer = headers(&[("content-range", range)]);
+            assert_eq!(rest(&tag, 10, None, StatusCode::PARTIAL_CONTENT, &answer), expected, "{range}");
         }
     }
 

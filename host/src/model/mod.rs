@@ -13,7 +13,7 @@ pub use checkpoint::Checkpoint;
 pub use clock::{Clock, Timestamp};
 pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Position, Record};
 pub use outcome::{Emission, Outcome, Verdict};
-pub use progress::Progress;
+pub use progress::{Held, Progress};
 pub use redact::without_queries;
 pub use secret::{Secret, SecretRef, Secrets};
 pub use units::{Period, Size};

@@ -13,6 +13,10 @@ struct State {
     /// Milliseconds from `start` to the last progress.
     last: AtomicU64,
     paused: AtomicUsize,
+    /// Waits for a place at one of the host's limits.
+    queued: AtomicUsize,
+    /// Places at the host's limits that the call holds.
+    held: AtomicUsize,
     waiting: AtomicUsize,
 }
 
@@ -33,6 +37,8 @@ impl Progress {
             start: Instant::now(),
             last: AtomicU64::new(0),
             paused: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
         }))
     }
@@ -51,6 +57,22 @@ impl Progress {
         Paused(self.clone())
     }
 
+    /// The wait that follows is for a place that somebody has to free. It does not count until the guard is dropped,
+    /// unless the call holds a place itself: then it may be what it waits for, and only the stall limit ends that.
+    #[must_use = "the wait is excused only while the guard lives"]
+    pub fn queue(&self) -> Queued {
+        self.0.queued.fetch_add(1, Ordering::AcqRel);
+        Queued(self.clone())
+    }
+
+    /// The call holds a place that others may wait for, until the guard is dropped.
+    #[must_use = "the place counts as held only while the guard lives"]
+    pub fn hold(&self) -> Held {
+        self.touch();
+        self.0.held.fetch_add(1, Ordering::AcqRel);
+        Held(self.clone())
+    }
+
     /// A host call is under way until the guard is dropped.
     #[must_use = "the call counts as under way only while the guard lives"]
     pub fn host_call(&self) -> HostCall {
@@ -65,11 +87,38 @@ impl Progress {
 
     /// How long nothing has moved; zero while paused.
     pub fn idle(&self) -> Duration {
-        if self.0.paused.load(Ordering::Acquire) > 0 {
+        if self.is_excused() {
             self.touch();
             return Duration::ZERO;
         }
         self.0.start.elapsed().saturating_sub(Duration::from_millis(self.0.last.load(Ordering::Relaxed)))
+    }
+
+    fn is_excused(&self) -> bool {
+        let is_any = |count: &AtomicUsize| count.load(Ordering::Acquire) > 0;
+        is_any(&self.0.paused) || is_any(&self.0.queued) && !is_any(&self.0.held)
+    }
+}
+
+/// Keeps the stall clock stopped while it lives, unless the call holds a place.
+#[derive(Debug)]
+pub struct Queued(Progress);
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.0.queued.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Says that the call holds a place while it lives.
+#[derive(Debug)]
+pub struct Held(Progress);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.0.held.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -110,5 +159,17 @@ mod tests {
         drop(paused);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(progress.idle(), Duration::from_secs(2));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_a_place_counts_only_while_the_call_holds_one_itself() {
+        let progress = Progress::new();
+        let _queued = progress.queue();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let held = progress.hold();
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(progress.idle(), Duration::from_secs(7));
+        drop(held);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(progress.idle(), Duration::ZERO);
     }
 }

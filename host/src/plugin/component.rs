@@ -39,6 +39,7 @@ pub(super) struct Loaded {
 impl Component {
     pub(super) async fn load(engine: Arc<Parts>, name: &str, config: &Config) -> Result<Self, LoadError> {
         let artifact = Artifact::read(config).await?;
+        artifact.is_component(&config.component)?;
         let sha256 = artifact.sha256.clone();
         let compiled = compile(engine.clone(), artifact, &config.component).await?;
         let (imports, contract) = check(&engine, &compiled, &config.component)?;
@@ -105,6 +106,19 @@ impl Artifact {
                 Err(LoadError::WrongHash { component: component(), pinned: pinned.clone(), found: sha256 })
             }
             _ => Ok(Self { bytes, sha256 }),
+        }
+    }
+
+    /// Tells what is no component by how the file begins, in plainer words than a compiler has.
+    fn is_component(&self, component: &Path) -> Result<(), LoadError> {
+        const MAGIC: &[u8] = b"\0asm";
+        const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
+        match self.bytes.strip_prefix(MAGIC) {
+            None => Err(LoadError::NotWasm { component: component.to_owned() }),
+            Some(rest) if rest.starts_with(CORE_MODULE) => {
+                Err(LoadError::CoreModule { component: component.to_owned() })
+            }
+            Some(_) => Ok(()),
         }
     }
 }

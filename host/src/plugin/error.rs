@@ -34,7 +34,19 @@ pub enum LoadError {
         /// What the file has, in lower-case hex.
         found: String,
     },
-    /// The file is no component, or cannot be compiled.
+    /// The file is something else.
+    #[error("{} is no WebAssembly file", component.display())]
+    NotWasm {
+        /// Which file.
+        component: PathBuf,
+    },
+    /// The file is the kind of WebAssembly that components are made of.
+    #[error("{} is a core module, not a component; build it for the target wasm32-wasip2", component.display())]
+    CoreModule {
+        /// Which file.
+        component: PathBuf,
+    },
+    /// The component cannot be compiled.
     #[error("component {} cannot be compiled: {reason}", component.display())]
     Compile {
         /// Which file.

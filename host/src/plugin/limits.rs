@@ -6,6 +6,8 @@
 //! | `cpu` | ticks that pass while the guest is polled | the epoch callback, which only runs while the guest computes |
 //! | `stall` | time in which nothing moves | [`watch`], beside the guest |
 //! | `deadline` | time | [`watch`], beside the guest |
+//!
+//! Besides, a call has at most [`HOST_CALLS`] host calls under way, and what the host holds for it is bounded by its memory.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::ResourceLimiter;
 
+use super::capabilities::HOST_CALLS;
 use crate::model::Progress;
 
 /// How often the engine's epoch moves on: the grain of `cpu`, and the longest that a guest computes in one go.
@@ -30,6 +33,9 @@ pub(super) enum Exceeded {
     /// Wanted too much memory.
     #[error("it needs more than `limits.memory`")]
     Memory,
+    /// Called the host too often at once.
+    #[error("it has more than {HOST_CALLS} host calls under way at once")]
+    HostCalls,
 }
 
 /// Ticks of the engine's epoch so far. Cheap to clone.
@@ -113,7 +119,7 @@ impl ResourceLimiter for MemoryLimit {
         Ok(true)
     }
 
-    /// Tables are bounded by the engine's pool.
+    /// Whatever it is, the engine's pool ends it: a table has at most its `table_elements`.
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::select;
 use tokio::time::timeout;
+use tracing::debug;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::{Worker, lifecycle, to_guest, types};
@@ -28,6 +29,8 @@ pub(super) struct Slot {
     worker: Worker,
     meter: Arc<Meter>,
     outputs: Vec<String>,
+    /// Tasks and the like that the engine counts in the store while no call runs.
+    at_rest: usize,
 }
 
 impl Slot {
@@ -37,7 +40,7 @@ impl Slot {
         let mut store = store(&loaded, meter.clone());
         let worker = starting(&meter, loaded.worker.instantiate_async(&mut store)).await;
         let worker = worker.map_err(|error| explain(&error, &store))?;
-        Ok(Self { loaded, store, worker, meter, outputs: Vec::new() })
+        Ok(Self { loaded, store, worker, meter, outputs: Vec::new(), at_rest: 0 })
     }
 
     /// What the component says of itself. The instance is used up.
@@ -55,6 +58,7 @@ impl Slot {
         self.end();
         let binding: Binding = configured.map_err(|error| explain(&error, &self.store))??.into();
         self.outputs.clone_from(&binding.outputs);
+        self.at_rest = self.store.concurrent_state_table_size();
         Ok(binding)
     }
 
@@ -83,6 +87,19 @@ impl Slot {
         }
     }
 
+    /// Whether another call may run here. Not when the last one left work behind, which would go on in the next one's
+    /// name, nor when too many handles were left.
+    pub(super) fn is_reusable(&mut self) -> bool {
+        let is_idle = self.store.concurrent_state_table_size() <= self.at_rest;
+        let is_worn = self.store.data_mut().is_worn();
+        if !is_idle {
+            debug!("instance dropped: the call left work behind");
+        } else if is_worn {
+            debug!("instance dropped: calls left too many handles behind");
+        }
+        is_idle && !is_worn
+    }
+
     async fn process(&mut self, context: Context, message: types::Message) -> wasmtime::Result<types::Outcome> {
         let context = self.store.data_mut().lend(context)?;
         let guest = self.worker.lockgate_plugin_processor();
@@ -100,7 +117,7 @@ impl Slot {
     fn end(&mut self) {
         let state = self.store.data_mut();
         state.journal.end();
-        state.phase = Phase::Closed;
+        state.let_go();
     }
 
     fn accept(&self, outcome: Outcome) -> Result<Outcome, CallError> {
@@ -115,6 +132,7 @@ impl Slot {
         match error.downcast_ref() {
             Some(Exceeded::Cpu) => CallError::Cpu { plugin, limit: limits.cpu.0 },
             Some(Exceeded::Memory) => CallError::Memory { plugin, limit: limits.memory.0 },
+            Some(exceeded @ Exceeded::HostCalls) => CallError::Contract { plugin, reason: exceeded.to_string() },
             None => CallError::Trap { plugin, reason: explain(error, &self.store) },
         }
     }
@@ -139,6 +157,8 @@ fn store(loaded: &Loaded, meter: Arc<Meter>) -> Store<State> {
     let state = State::new(MemoryLimit::new(loaded.limits.memory.0));
     let mut store = Store::new(&loaded.engine.wasmtime, state);
     store.limiter(|state| &mut state.memory);
+    // What a guest hands over in one call lies in its memory, and is little larger in the host.
+    store.set_hostcall_fuel(usize::try_from(loaded.limits.memory.0).unwrap_or(usize::MAX).saturating_mul(2));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |store| {
         if let Phase::Processing(call) = &store.data().phase {

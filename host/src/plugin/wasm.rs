@@ -16,7 +16,7 @@ use super::config::{Grants, Isolation};
 use super::slots::Slot;
 use super::{Attempt, CallError, Plugin};
 use crate::egress::Http;
-use crate::model::{Clock, Message, Outcome, Progress};
+use crate::model::{Clock, Message, Outcome};
 use crate::storage::Stores;
 
 /// What a pipeline gives its plugin.
@@ -66,9 +66,8 @@ impl Pool {
             Some(slot) => slot,
             None => self.open().await?,
         };
-        let call = Call { lent: self.lent.clone(), progress: Progress::new() };
-        let outcome = slot.call(Arc::new(call), attempt, message).await?;
-        if self.loaded.isolation == Isolation::Exclusive {
+        let outcome = slot.call(Arc::new(Call::new(self.lent.clone())), attempt, message).await?;
+        if self.loaded.isolation == Isolation::Exclusive && slot.is_reusable() {
             self.idle().push(slot);
         }
         Ok(outcome)

@@ -70,7 +70,8 @@ fn may_be_secret(path: &[&str]) -> bool {
 }
 
 fn holds_credentials(path: &[&str], text: &str) -> bool {
-    matches!(path, ["endpoints", ..]) && text.contains(['@', '?'])
+    let is_place = matches!(path, ["endpoints", ..] | ["stores", _, "azure", "endpoint"]) || text.contains("://");
+    is_place && text.contains(['@', '?'])
 }
 
 fn is_reference(text: &str) -> bool {

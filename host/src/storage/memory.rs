@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::intake::{self, Intake};
-use super::{BlobPath, BlobStore, PutOptions, Replace, Source, StoreError, Stored};
+use super::{BlobPath, BlobStore, Opened, PutOptions, Replace, Source, StoreError, Stored};
 use crate::model::Progress;
 
 /// Bytes of a chunk that is read.
@@ -68,17 +68,17 @@ impl BlobStore for Memory {
         }
     }
 
-    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError> {
+    async fn stat(&self, path: &BlobPath, _: &Progress) -> Result<Stored, StoreError> {
         Ok(self.find(path)?.stored)
     }
 
-    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError> {
-        let Blob { mut body, stored } = self.find(path)?;
+    async fn open(&self, path: &BlobPath) -> Result<(Opened, Source), StoreError> {
+        let Blob { mut body, stored: Stored { size, etag, content_type, .. } } = self.find(path)?;
         let chunks = std::iter::from_fn(move || {
             let chunk = body.split_to(body.len().min(CHUNK));
             (!chunk.is_empty()).then_some(Ok(chunk))
         });
-        Ok((stored, stream::iter(chunks).boxed()))
+        Ok((Opened { size, etag, content_type }, stream::iter(chunks).boxed()))
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {

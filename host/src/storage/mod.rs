@@ -36,6 +36,17 @@ pub struct Stored {
     pub content_type: Option<String>,
 }
 
+/// A blob that is being read, as far as that is known without reading it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// Bytes.
+    pub size: u64,
+    /// The store's own version mark, if it has one.
+    pub etag: Option<String>,
+    /// The media type, if the store keeps one.
+    pub content_type: Option<String>,
+}
+
 /// How to put.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PutOptions {
@@ -85,10 +96,10 @@ pub enum StoreError {
     /// The body failed, not the store.
     #[error("the source failed: {0}")]
     Source(String),
-    /// Again later.
+    /// The store as a whole cannot now: again later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// Anything else.
+    /// Anything else, most of it about this one path.
     #[error("the store failed: {0}")]
     Other(String),
 }
@@ -104,10 +115,10 @@ pub trait BlobStore: Send + Sync {
         options: &PutOptions,
         progress: &Progress,
     ) -> Result<Stored, StoreError>;
-    /// What stands at a path.
-    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError>;
-    /// A blob as a stream, with what it is.
-    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError>;
+    /// What stands at a path. A store that keeps no hash reads the blob to tell it, which touches `progress`.
+    async fn stat(&self, path: &BlobPath, progress: &Progress) -> Result<Stored, StoreError>;
+    /// A blob as a stream. Reads nothing of it before it is asked for bytes, so there is no hash.
+    async fn open(&self, path: &BlobPath) -> Result<(Opened, Source), StoreError>;
     /// Removes a blob; nothing there is no error.
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError>;
 }

@@ -11,7 +11,7 @@ use tracing::Instrument;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
 use super::http::{Incoming, Response};
-use super::{Call, State, call_of, granted};
+use super::{Call, HoldsTooMuch, State, call_of, granted};
 use crate::plugin::bindings::blobs::{self, Error};
 use crate::storage::{BlobPath, BlobStore, PutOptions, Replace, Source, StoreError, Stored};
 
@@ -40,15 +40,16 @@ impl Call {
     }
 
     async fn get(self: &Arc<Self>, place: Place, limit: u64) -> Result<Vec<u8>, Error> {
-        let call = self.clone();
+        let (call, mut holding) = (Arc::clone(self), self.holding());
         let get = async move {
-            let (stored, mut source) = place.store.open(&place.path).await?;
+            let (opened, mut source) = place.store.open(&place.path).await?;
             let mut whole = Vec::new();
-            if stored.size > limit {
+            if opened.size > limit {
                 return Err(StoreError::TooLarge { limit });
             }
-            while let Some(bytes) = source.next().await.transpose().map_err(StoreError::Unavailable)? {
+            while let Some(bytes) = source.next().await.transpose().map_err(StoreError::Other)? {
                 call.progress.touch();
+                holding.grow(bytes.len())?;
                 if (whole.len() + bytes.len()) as u64 > limit {
                     return Err(StoreError::TooLarge { limit });
                 }
@@ -61,8 +62,8 @@ impl Call {
 
     async fn copy(self: &Arc<Self>, from: Place, to: Place, mut options: PutOptions) -> Result<blobs::Stored, Error> {
         let open = async move { from.store.open(&from.path).await };
-        let (stored, source) = self.aside(open).await?;
-        options.content_type = options.content_type.or(stored.content_type);
+        let (opened, source) = self.aside(open).await?;
+        options.content_type = options.content_type.or(opened.content_type);
         self.put(to, source, options).await
     }
 
@@ -102,6 +103,12 @@ impl From<Stored> for blobs::Stored {
     fn from(stored: Stored) -> Self {
         let Stored { size, sha256, etag, content_type } = stored;
         Self { size, sha256, etag, content_type }
+    }
+}
+
+impl From<HoldsTooMuch> for StoreError {
+    fn from(error: HoldsTooMuch) -> Self {
+        Self::Other(error.to_string())
     }
 }
 
@@ -146,8 +153,14 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
         options: blobs::PutOptions,
     ) -> Answer<blobs::Stored> {
         let call = call_of(accessor, "blobs.put-bytes")?;
-        let source = stream::iter([Ok(Bytes::from(data))]).boxed();
-        Ok(async { call.put(call.place(&store, &path)?, source, options.into()).await }.await)
+        let put = async {
+            let place = call.place(&store, &path)?;
+            let mut holding = call.holding();
+            holding.grow(data.len()).map_err(StoreError::from)?;
+            let source = stream::iter([Ok(Bytes::from(data))]).boxed();
+            call.put(place, source, options.into()).await
+        };
+        Ok(put.await)
     }
 
     async fn get(accessor: &Accessor<State, Self>, store: String, path: String, max: u32) -> Answer<Vec<u8>> {
@@ -159,7 +172,8 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
         let call = call_of(accessor, "blobs.stat")?;
         let stat = async {
             let Place { store, path } = call.place(&store, &path)?;
-            Ok(call.aside(async move { store.stat(&path).await }).await?.into())
+            let progress = call.progress.clone();
+            Ok(call.aside(async move { store.stat(&path, &progress).await }).await?.into())
         };
         Ok(stat.await)
     }

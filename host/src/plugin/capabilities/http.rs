@@ -2,32 +2,18 @@
 //! until the guest asks for it, or hands it to a store.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use url::Url;
 use wasmtime::component::{Accessor, HasSelf, Resource};
 
-use super::{Call, State, call_of, granted};
+use super::{Call, Holding, HoldsTooMuch, State, call_of, granted};
 use crate::egress::{self, Body, EgressError};
 use crate::plugin::bindings::http::{self, Error};
 
 /// The most that a guest may peek at, in bytes.
 const PEEK_LIMIT: usize = 64 << 10;
-
-/// Headers that are the host's: credentials, the place, and what belongs to one connection.
-const REFUSED_HEADERS: [&str; 12] = [
-    "authorization",
-    "connection",
-    "cookie",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// A response whose body is still in the host.
 #[expect(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -39,14 +25,18 @@ pub struct Response {
     body: Option<Incoming>,
 }
 
-impl From<egress::Response> for Response {
-    fn from(response: egress::Response) -> Self {
-        let egress::Response { status, headers, final_url, body } = response;
-        Self { status, headers, final_url, body: Some(Incoming { body, head: VecDeque::new(), ended: false }) }
-    }
-}
-
 impl Response {
+    fn new(response: egress::Response, asked: Asked) -> Self {
+        let egress::Response { status, headers, final_url, body } = response;
+        let body = Some(Incoming { asked, body, head: VecDeque::new(), ended: false });
+        Self { status, headers, final_url, body }
+    }
+
+    /// Frees what the response holds in the host: its body, with its place at the endpoint, and its headers.
+    pub(super) fn let_go(&mut self) {
+        (self.body, self.headers) = (None, Vec::new());
+    }
+
     /// The body, if nobody took it.
     pub(super) fn into_body(self) -> Option<Incoming> {
         self.body
@@ -55,12 +45,18 @@ impl Response {
 
 /// A body that is still coming, behind what was peeked at.
 pub(super) struct Incoming {
+    asked: Asked,
     head: VecDeque<Bytes>,
     body: Box<dyn Body>,
     ended: bool,
 }
 
 impl Incoming {
+    /// Why there is no more, as the guest gets it.
+    fn told(&self, error: EgressError) -> Error {
+        self.asked.told(error)
+    }
+
     /// The next bytes; `None` at a proper end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, EgressError> {
         match self.head.pop_front() {
@@ -90,9 +86,10 @@ impl Incoming {
     }
 
     /// Everything, if that is at most `limit` bytes.
-    async fn read(&mut self, limit: u64) -> Result<Vec<u8>, Error> {
+    async fn read(&mut self, limit: u64, mut holding: Holding) -> Result<Vec<u8>, Error> {
         let mut whole = Vec::new();
-        while let Some(bytes) = self.next().await? {
+        while let Some(bytes) = self.next().await.map_err(|error| self.told(error))? {
+            holding.grow(bytes.len())?;
             if (whole.len() + bytes.len()) as u64 > limit {
                 return Err(Error::TooLarge(limit));
             }
@@ -103,34 +100,58 @@ impl Incoming {
 }
 
 impl Call {
-    async fn send(&self, request: http::Request) -> Result<Response, Error> {
+    async fn send(self: &Arc<Self>, request: http::Request) -> Result<Response, Error> {
         granted("endpoint", &self.lent.grants.endpoints, &request.endpoint).map_err(Error::Denied)?;
-        if let Some((name, _)) = request.headers.iter().find(|(name, _)| is_refused(name)) {
-            return Err(Error::Denied(format!("header `{name}` is the host's to set")));
-        }
         let http::Request { method, endpoint, target, headers, body } = request;
+        let mut holding = self.holding();
+        holding.grow(body.as_ref().map_or(0, Vec::len))?;
+        let asked = Asked::of(&target);
         let request = egress::Request { method, target, headers, body: body.map(Bytes::from) };
-        let response = self.wait(self.lent.http.send(&endpoint, request, &self.progress)).await?;
-        Ok(response.into())
+        match self.wait(self.lent.http.send(&endpoint, request, &self.progress)).await {
+            Ok(response) => Ok(Response::new(response, asked)),
+            Err(error) => Err(asked.told(error)),
+        }
     }
 }
 
-fn is_refused(name: &str) -> bool {
-    REFUSED_HEADERS.iter().any(|refused| refused.eq_ignore_ascii_case(name))
+/// What a guest asked for, which is what it judges an answer by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asked {
+    /// A path of an endpoint, which is one system: while that is unavailable, no message can pass.
+    Path,
+    /// An absolute URL: one host of many.
+    Url,
 }
 
-impl From<EgressError> for Error {
-    fn from(error: EgressError) -> Self {
+impl Asked {
+    fn of(target: &str) -> Self {
+        if Url::parse(target).is_ok() { Self::Url } else { Self::Path }
+    }
+
+    /// An error as the guest gets it. Who asked the one system for a path and was led by it to one host of another
+    /// endpoint must not take that host's breaker for the system's.
+    fn told(self, error: EgressError) -> Error {
         match error {
-            EgressError::Denied(reason) => Self::Denied(reason),
-            EgressError::Unavailable { retry_after, .. } => {
-                Self::Unavailable(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX))
+            EgressError::Unavailable { endpoint, retry_after, one_system: false } if self == Self::Path => {
+                Error::Other(format!(
+                    "a redirect leads to endpoint {endpoint}, which is unavailable for {retry_after:?}"
+                ))
             }
-            EgressError::Timeout(reason) => Self::Timeout(reason),
-            EgressError::Connect(reason) => Self::Connect(reason),
-            EgressError::Interrupted { received } => Self::Interrupted(received),
-            EgressError::Other(reason) => Self::Other(reason),
+            EgressError::Unavailable { retry_after, .. } => {
+                Error::Unavailable(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX))
+            }
+            EgressError::Denied(reason) => Error::Denied(reason),
+            EgressError::Timeout(reason) => Error::Timeout(reason),
+            EgressError::Connect(reason) => Error::Connect(reason),
+            EgressError::Interrupted { received } => Error::Interrupted(received),
+            EgressError::Other(reason) => Error::Other(reason),
         }
+    }
+}
+
+impl From<HoldsTooMuch> for Error {
+    fn from(error: HoldsTooMuch) -> Self {
+        Self::Other(error.to_string())
     }
 }
 
@@ -183,11 +204,13 @@ impl http::HostResponseWithStore<State> for HasSelf<State> {
         let call = call_of(accessor, "http.response.peek")?;
         let Some(mut body) = take_body(accessor, &response)? else { return Ok(Err(consumed())) };
         let limit = usize::try_from(n).unwrap_or(usize::MAX).min(PEEK_LIMIT);
-        let peeked = call.wait(body.peek(limit)).await;
-        if peeked.is_ok() {
-            accessor.with(|mut access| access.get().table.get_mut(&response).map(|held| held.body = Some(body)))?;
+        match call.wait(body.peek(limit)).await {
+            Ok(peeked) => {
+                accessor.with(|mut access| access.get().table.get_mut(&response).map(|held| held.body = Some(body)))?;
+                Ok(Ok(peeked))
+            }
+            Err(error) => Ok(Err(body.told(error))),
         }
-        Ok(peeked.map_err(Error::from))
     }
 
     async fn read_all(
@@ -197,7 +220,7 @@ impl http::HostResponseWithStore<State> for HasSelf<State> {
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         let call = call_of(accessor, "http.response.read-all")?;
         let Some(mut body) = take_body(accessor, &response)? else { return Ok(Err(consumed())) };
-        Ok(call.wait(body.read(call.value_limit(max))).await)
+        Ok(call.wait(body.read(call.value_limit(max), call.holding())).await)
     }
 }
 

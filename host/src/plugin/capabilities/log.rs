@@ -95,10 +95,10 @@ impl Said {
     }
 
     fn stream_line(&mut self, stream: Stream, line: &str) {
-        if line.trim().is_empty() {
+        if line.trim().is_empty() || stream == Stream::Error && line.starts_with(RUST_ADVICE) {
             return;
         }
-        if stream == Stream::Error && !line.starts_with(RUST_ADVICE) {
+        if stream == Stream::Error {
             self.last_words = Some(presentable(line.trim(), LAST_WORDS_LIMIT));
         }
         if self.may_write() {

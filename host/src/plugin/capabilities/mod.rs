@@ -10,8 +10,9 @@ pub(super) mod log;
 mod timers;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use wasmtime::component::{Accessor, HasSelf, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -20,13 +21,17 @@ use self::console::{Console, Stream};
 use self::log::Journal;
 use super::bindings::types;
 use super::config::Grants;
-use super::limits::MemoryLimit;
+use super::limits::{Exceeded, MemoryLimit};
 use crate::egress::Http;
 use crate::model::{Clock, Progress};
 use crate::storage::Stores;
 
-/// Handles that a guest may hold at once. One that leaks them traps here.
+/// Handles that an instance may hold at once: responses, contexts, and those of WASI. A call that wants more traps.
 const HANDLES: usize = 1024;
+/// Handles left behind by calls that ended, above which an instance is not used again, lest the next call traps.
+const HANDLES_LEFT: usize = HANDLES / 2;
+/// Host calls that one call may have under way at once.
+pub(super) const HOST_CALLS: usize = 64;
 
 /// What a pipeline lends to the calls of its plugin.
 pub(super) struct Lent {
@@ -50,9 +55,18 @@ pub(super) struct Call {
     pub(super) lent: Arc<Lent>,
     /// The call's stall clock.
     pub(super) progress: Progress,
+    /// Host calls under way.
+    under_way: AtomicUsize,
+    /// Bytes that host calls hold in the host for the guest.
+    held: AtomicU64,
 }
 
 impl Call {
+    /// A call that begins now.
+    pub(super) fn new(lent: Arc<Lent>) -> Self {
+        Self { lent, progress: Progress::new(), under_way: AtomicUsize::new(0), held: AtomicU64::new(0) }
+    }
+
     /// Waits on the outside: the time counts against `stall` unless something moves.
     async fn wait<F: Future>(&self, outside: F) -> F::Output {
         let _under_way = self.progress.host_call();
@@ -65,9 +79,70 @@ impl Call {
         self.lent.bytes_moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// Takes note of bytes that the host holds for the guest until the answer is there.
+    fn holding(self: &Arc<Self>) -> Holding {
+        Holding { call: self.clone(), bytes: 0 }
+    }
+
     /// The longest value to hand over when the guest asked for at most `max` bytes.
     fn value_limit(&self, max: u32) -> u64 {
         self.lent.value_limit.min(u64::from(max))
+    }
+}
+
+/// One host call that is under way. Counts until it is dropped.
+struct HostCall(Arc<Call>);
+
+impl HostCall {
+    fn begin(call: Arc<Call>) -> Result<Self, Exceeded> {
+        let before = call.under_way.fetch_add(1, Ordering::Relaxed);
+        let host_call = Self(call);
+        if before < HOST_CALLS { Ok(host_call) } else { Err(Exceeded::HostCalls) }
+    }
+}
+
+impl Drop for HostCall {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for HostCall {
+    type Target = Arc<Call>;
+
+    fn deref(&self) -> &Arc<Call> {
+        &self.0
+    }
+}
+
+/// Bytes of one host call that lie in the host. All host calls of a call together hold at most twice the guest's
+/// memory: what a guest can have sent, and what it can take.
+struct Holding {
+    call: Arc<Call>,
+    bytes: u64,
+}
+
+/// The host would hold too much for a guest. Answered to the guest, which may do less at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("host calls of this call hold {limit} bytes already, twice the plugin's memory: move fewer at once")]
+struct HoldsTooMuch {
+    limit: u64,
+}
+
+impl Holding {
+    /// This many bytes more.
+    fn grow(&mut self, bytes: usize) -> Result<(), HoldsTooMuch> {
+        let limit = self.call.lent.value_limit.saturating_mul(2);
+        let bytes = bytes as u64;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let before = self.call.held.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= limit { Ok(()) } else { Err(HoldsTooMuch { limit }) }
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.call.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -120,6 +195,20 @@ impl State {
         Ok(self.table.push(context)?)
     }
 
+    /// A call ended: the bodies of its responses are let go, with the places that they hold at their endpoints. What
+    /// the guest does with such a response later is answered as if the body had been read. Contexts stay, for a
+    /// guest may drop a handle late, and its number must not be another's by then.
+    pub(super) fn let_go(&mut self) {
+        self.phase = Phase::Closed;
+        let held = self.table.iter_mut().filter_map(|entry| entry.downcast_mut::<http::Response>());
+        held.for_each(http::Response::let_go);
+    }
+
+    /// Whether so many handles were left behind that the next call could run out of them.
+    pub(super) fn is_worn(&mut self) -> bool {
+        self.table.iter_mut().count() > HANDLES_LEFT
+    }
+
     /// The call that is under way, for `import`.
     fn call(&self, import: &'static str) -> Result<Arc<Call>, Forbidden> {
         match &self.phase {
@@ -130,9 +219,10 @@ impl State {
     }
 }
 
-/// The call that is under way, for `import`.
-fn call_of(accessor: &Accessor<State, HasSelf<State>>, import: &'static str) -> Result<Arc<Call>, Forbidden> {
-    accessor.with(|mut access| access.get().call(import))
+/// Begins a host call of the call that is under way, for `import`.
+fn call_of(accessor: &Accessor<State, HasSelf<State>>, import: &'static str) -> wasmtime::Result<HostCall> {
+    let call = accessor.with(|mut access| access.get().call(import))?;
+    Ok(HostCall::begin(call)?)
 }
 
 /// Whether a pipeline was granted `name`; the error is for the guest.

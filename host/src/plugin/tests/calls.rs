@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 
 use super::doubles::TOGETHER;
+use super::logs::lines_while;
 use super::*;
 use crate::plugin::Fault;
 
@@ -46,6 +47,38 @@ async fn a_call_knows_its_attempt_its_trace_and_the_time() {
 async fn an_exclusive_instance_is_used_again() {
     let bench = Bench::new(Wanted::default()).await;
     assert_eq!([bench.count().await, bench.count().await, bench.count().await], ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn a_response_that_outlives_its_call_holds_nothing_at_its_endpoint() {
+    let bench = Bench::new(Wanted::default()).await;
+    assert_eq!(bench.said("keep files /hello").await, "ok ()");
+    assert_eq!(bench.endpoints.bodies.load(Ordering::SeqCst), 0);
+    let said = bench.said("kept").await;
+    assert_eq!(said, r#"error Error::Other("the body was read already, or is being read")"#);
+    assert_eq!(bench.count().await, "3", "it is the same instance");
+}
+
+#[tokio::test]
+async fn an_instance_that_leaks_handles_is_replaced_before_it_runs_out_of_them() {
+    let bench = Bench::new(Wanted::default()).await;
+    for call in ["1", "2"] {
+        assert_eq!(bench.said("leak files /empty 200").await, "ok ()", "{call}");
+    }
+    assert_eq!(bench.said("leak files /empty 200").await, "ok ()");
+    assert_eq!(bench.count().await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_goes_on_after_the_answer_never_runs_in_another_messages_call() {
+    let bench = Bench::new(Wanted::default()).await;
+    let (_, lines) = lines_while(async {
+        assert_eq!(bench.call("tail").await, Ok(Outcome::of(Verdict::Done)));
+        assert_eq!(bench.call("sleep 5000").await, Ok(Outcome::of(Verdict::Done)));
+        assert_eq!(bench.count().await, "2", "the instance with the tail is gone");
+    })
+    .await;
+    assert!(lines.iter().all(|line| line["message"] != "the tail goes on"), "{lines:?}");
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 //! the real ones.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use crate::egress::{Body, EgressError, Http, Request, Response};
 use crate::model::Progress;
-use crate::storage::{BlobPath, BlobStore, PutOptions, Replace, Source, StoreError, Stored};
+use crate::storage::{BlobPath, BlobStore, Opened, PutOptions, Replace, Source, StoreError, Stored};
 
 /// Longer than any stall limit of a test.
 pub(super) const LONG: Duration = Duration::from_secs(1000);
@@ -26,6 +26,8 @@ pub(super) struct Endpoints {
     pub(super) together: Barrier,
     /// Requests that are being answered.
     pub(super) waiting: AtomicUsize,
+    /// Bodies that somebody holds.
+    pub(super) bodies: Arc<AtomicUsize>,
     /// Requests so far.
     pub(super) requests: Mutex<Vec<(String, Request)>>,
 }
@@ -35,7 +37,12 @@ pub(super) const TOGETHER: usize = 20;
 
 impl Default for Endpoints {
     fn default() -> Self {
-        Self { together: Barrier::new(TOGETHER), waiting: AtomicUsize::new(0), requests: Mutex::default() }
+        Self {
+            together: Barrier::new(TOGETHER),
+            waiting: AtomicUsize::new(0),
+            bodies: Arc::default(),
+            requests: Mutex::default(),
+        }
     }
 }
 
@@ -66,6 +73,10 @@ impl Http for Endpoints {
                 pace = LONG / 20;
                 body(&["one ", "two ", "three ", "four "])
             }
+            "/crawl" => {
+                pace = Duration::from_secs(1);
+                (0..64).map(|_| Ok(Bytes::from(vec![b'x'; 64 << 10]))).collect()
+            }
             "/stuck" => {
                 pace = LONG * 10;
                 body(&["never"])
@@ -85,15 +96,20 @@ impl Http for Endpoints {
                 let retry_after = Duration::from_millis(1500);
                 return Err(EgressError::Unavailable { endpoint: "files".into(), retry_after, one_system: true });
             }
+            "/elsewhere" | "https://files.example/elsewhere" => {
+                let retry_after = Duration::from_millis(1500);
+                return Err(EgressError::Unavailable { endpoint: "media".into(), retry_after, one_system: false });
+            }
             "/timeout" => return Err(EgressError::Timeout("first byte".into())),
             "/connect" => return Err(EgressError::Connect("refused".into())),
             _ => return Err(EgressError::Other("no such path".into())),
         };
+        self.bodies.fetch_add(1, Ordering::SeqCst);
         Ok(Response {
             status: 200,
             headers: vec![("content-type".into(), "text/plain".into()), ("etag".into(), "\"1\"".into())],
             final_url: format!("https://files.example{}", request.target),
-            body: Box::new(Chunks { chunks, pace, progress: progress.clone() }),
+            body: Box::new(Chunks { chunks, pace, progress: progress.clone(), bodies: self.bodies.clone() }),
         })
     }
 }
@@ -102,6 +118,13 @@ struct Chunks {
     chunks: VecDeque<Result<Bytes, EgressError>>,
     pace: Duration,
     progress: Progress,
+    bodies: Arc<AtomicUsize>,
+}
+
+impl Drop for Chunks {
+    fn drop(&mut self) {
+        self.bodies.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
@@ -158,13 +181,13 @@ impl BlobStore for MemoryStore {
         Ok(stored)
     }
 
-    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError> {
+    async fn stat(&self, path: &BlobPath, _: &Progress) -> Result<Stored, StoreError> {
         Ok(self.find(path)?.0)
     }
 
-    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError> {
-        let (stored, content) = self.find(path)?;
-        Ok((stored, stream::iter([Ok(content)]).boxed()))
+    async fn open(&self, path: &BlobPath) -> Result<(Opened, Source), StoreError> {
+        let (Stored { size, etag, content_type, .. }, content) = self.find(path)?;
+        Ok((Opened { size, etag, content_type }, stream::iter([Ok(content)]).boxed()))
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {

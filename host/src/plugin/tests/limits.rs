@@ -87,6 +87,22 @@ async fn a_guest_that_waits_on_nothing_breaks_the_contract() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_has_a_bounded_number_of_host_calls_under_way() {
+    let bench = bench(|_| {}).await;
+    assert_eq!(bench.said("many files /hello 64").await, "ok 64");
+    let error = bench.call("many files /never 65").await.unwrap_err();
+    assert_eq!(error.fault(), Fault::Guest);
+    assert_eq!(error.to_string(), "plugin probe broke the contract: it has more than 64 host calls under way at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn host_calls_together_hold_at_most_twice_the_guests_memory() {
+    let bench = bench(|limits| limits.memory = Size(6 << 20)).await;
+    let said = bench.said("many files /crawl 16").await;
+    assert!(said.contains("hold 12582912 bytes already, twice the plugin's memory"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_ends_even_what_moves() {
     let deadline = Period(LONG / 10);
     let bench = bench(|limits| limits.deadline = Some(deadline)).await;

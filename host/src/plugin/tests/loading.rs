@@ -60,9 +60,14 @@ async fn a_pinned_component_is_that_one_or_none() {
 async fn what_is_no_component_is_refused_with_the_file() {
     let error = load(Path::new("/nowhere/guest.wasm")).await.unwrap_err();
     assert!(matches!(&error, LoadError::Read { .. }) && error.to_string().contains("/nowhere/guest.wasm"), "{error}");
-    for bytes in [b"not wasm".as_slice(), b"\0asm\x01\0\0\0", b""] {
-        let error = load_bytes(bytes).await.unwrap_err();
-        assert!(matches!(error, LoadError::Compile { .. }), "{error}");
+    for (bytes, says) in [
+        (b"not wasm".as_slice(), "guest.wasm is no WebAssembly file"),
+        (b"", "guest.wasm is no WebAssembly file"),
+        (b"\0asm\x01\0\0\0", "guest.wasm is a core module, not a component"),
+        (b"\0asm\x0d\0\x01\0nonsense", "cannot be compiled"),
+    ] {
+        let error = load_bytes(bytes).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
     }
 }
 

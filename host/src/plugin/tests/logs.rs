@@ -82,6 +82,7 @@ async fn standard_streams_become_lines() {
     assert_eq!(error["span"]["message_id"], "m-1");
     let panic = lines_of("panic the sky fell").await;
     assert!(panic.iter().any(|line| line["message"] == "the sky fell" && line["level"] == "WARN"), "{panic:?}");
+    assert!(panic.iter().all(|line| !line["message"].as_str().unwrap().contains("RUST_BACKTRACE")), "{panic:?}");
     let open = &lines_of("eprint-trap no end of line").await[0];
     assert_eq!(open["message"], "no end of line");
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Checker;
 use crate::spec::diagnostic::Diagnostic;
-use crate::spec::near::advice;
+use crate::spec::near::{advice, did_you_mean, list};
 use crate::spec::node::Spot;
 
 impl<'a> Checker<'a> {
@@ -32,6 +32,14 @@ impl<'a> Checker<'a> {
     fn misfit(&mut self, plugin: &str, schema: &Value, error: &ValidationError<'_>, config: Spot<'a>) {
         let spot = descend(config, error);
         match error.kind() {
+            Kind::AnyOf { context } | Kind::OneOfNotValid { context } if words(context).is_some() => {
+                let words = words(context).unwrap_or_default();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                let message = format!("the plugin `{plugin}` does not take this: it takes one of {}", list(&words));
+                let written = error.instance().as_str().unwrap_or_default();
+                let problem = Diagnostic::error("plugin-config", spot.place(), message);
+                self.report(problem.maybe_help(did_you_mean(written, &words)));
+            }
             // The form that the config comes closest to tells most.
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } if deepest(context).is_some() => {
                 for inner in deepest(context).into_iter().flatten() {
@@ -69,6 +77,24 @@ fn descend<'t>(config: Spot<'t>, error: &ValidationError<'_>) -> Spot<'t> {
         LocationSegment::Property(key) => spot.key(&key),
         LocationSegment::Index(index) => spot.item(index),
     })
+}
+
+/// What a value may be, where each form that it may have is one of some given values.
+fn words(forms: &[Vec<ValidationError<'static>>]) -> Option<Vec<String>> {
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut words = Vec::new();
+    for form in forms {
+        match form
+            .iter()
+            .map(ValidationError::kind)
+            .find(|kind| matches!(kind, Kind::Constant { .. } | Kind::Enum { .. }))
+        {
+            Some(Kind::Constant { expected_value }) => words.push(shown(expected_value)),
+            Some(Kind::Enum { options }) => words.extend(options.as_array().into_iter().flatten().map(shown)),
+            _ => return None,
+        }
+    }
+    (!words.is_empty()).then_some(words)
 }
 
 /// Of the forms that a value may have, the faults of the one whose faults lie deepest; none where that says nothing.

@@ -8,6 +8,7 @@ use super::Checker;
 use crate::flow::config::{InFlight, Order, Retry};
 use crate::model::Period;
 use crate::spec::diagnostic::Diagnostic;
+use crate::spec::near::did_you_mean;
 use crate::spec::node::{Node, Spot, Value};
 use crate::spec::plan::{From, Pipeline, Target, Topic};
 use crate::spec::shape::{self, CONCURRENCY, Part};
@@ -21,6 +22,9 @@ impl<'a> Checker<'a> {
         let written = &self.loaded.spec.pipelines;
         let mut sound = BTreeMap::new();
         for (name, pipeline) in written {
+            if self.is_misspelt(name, pipeline) {
+                continue;
+            }
             match self.pipeline(name, pipeline) {
                 Some(pipeline) => drop(sound.insert(Arc::clone(&pipeline.name), pipeline)),
                 // Whoever finds something missing says so; this holds the promise should somebody forget.
@@ -33,6 +37,21 @@ impl<'a> Checker<'a> {
         }
         self.readers_of_the_same(written);
         sound
+    }
+
+    /// Whether an entry is one that an overlay or `--set` means to change and does not name right: nothing of what a
+    /// pipeline needs stands in it, and another one's name is close. Says so once, in place of all that it lacks.
+    fn is_misspelt(&mut self, name: &str, written: &shape::Pipeline) -> bool {
+        let place = self.at(&["pipelines", name]).named();
+        let lacks_all = matches!((&written.from, &written.plugin), (Part::Absent, Part::Absent));
+        if place.source() == 0 || !lacks_all {
+            return false;
+        }
+        let others = self.loaded.spec.pipelines.keys().map(String::as_str).filter(|other| *other != name);
+        let Some(help) = did_you_mean(name, &others.collect::<Vec<_>>()) else { return false };
+        let message = format!("no pipeline is called `{name}`");
+        self.report(Diagnostic::error("unknown-name", place, message).help(help));
+        true
     }
 
     fn pipeline(&mut self, name: &str, written: &shape::Pipeline) -> Option<Pipeline> {

@@ -177,6 +177,11 @@ fn a_plugins_config_is_checked_at_its_own_lines() {
         ),
         (
             "store: cache }",
+            "store: cache, shade: lihgt }",
+            "`lihgt` plugin-config: the plugin `download` does not take this: it takes one of `light`, `dark` (did you mean `light`?)",
+        ),
+        (
+            "store: cache }",
             "store: cache, refuse: true }",
             "`config` plugin-config: the plugin `download` refuses this config: refusing was asked for",
         ),

@@ -100,6 +100,7 @@ pub(super) fn described(loaded: &Loaded) -> Descriptions {
                     { "type": "string" },
                     { "type": "object", "properties": { "depth": { "type": "integer" } }, "required": ["depth"] },
                 ] },
+                "shade": { "oneOf": [{ "const": "light", "description": "bright" }, { "const": "dark" }] },
                 "refuse": { "type": "boolean" },
                 "quiet": { "type": "boolean" },
             },

@@ -41,6 +41,19 @@ fn each_value_keeps_its_own_file_and_line() {
 }
 
 #[test]
+fn a_misspelt_pipeline_in_an_overlay_or_a_set_is_said_once() {
+    let over = "pipelines:\n  ftech: { drain_for: 5s }\n";
+    let diagnostics = checked(&[("base.yaml", RIGHT), ("over.yaml", over)], &["pipelines.fetsh.concurrency=5"]);
+    assert_eq!(
+        said(&diagnostics.unwrap_err()),
+        [
+            "over.yaml:2:3 `ftech` unknown-name: no pipeline is called `ftech` (did you mean `fetch`?)",
+            "--set:1:11 `fetsh` unknown-name: no pipeline is called `fetsh` (did you mean `fetch`?)",
+        ]
+    );
+}
+
+#[test]
 fn what_is_no_spec_at_all_is_said_for_all_files() {
     let diagnostics = loaded(&[("a.yaml", "a: \"b\n"), ("b.yaml", "- x\n")], &["oops"]).unwrap_err();
     let files: Vec<_> = diagnostics.iter().map(|one| diagnostics.position(one).unwrap().file).collect();

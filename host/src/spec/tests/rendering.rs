@@ -118,6 +118,8 @@ fn no_secret_is_ever_shown() {
         "endpoints: { e: { base_url: \"https://x/?sig=hunter2\" } }",
         "endpoints: { e: { allow: [\"x/?sig=hunter2\"] } }",
         "stores: { s: { azure: { account: a, container: c, auth: { key: hunter2 } } } }",
+        "stores: { s: { azure: { account: a, container: c, endpoint: \"https://x/?sig=hunter2\", oops: 1 } } }",
+        "pipelines: { p: { oops: 1, config: { url: \"https://x/?sig=hunter2\", oops: 1 }, from: \"ftp://x?hunter2\" } }",
         "secrets: { s: hunter2 }",
         "secrets: { s: { value: hunter2 } }",
         "endpoints: { e: { auth: { bearer: { token: \"${TOKEN:-hunter2}\" } } } }",

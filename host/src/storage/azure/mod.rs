@@ -30,11 +30,11 @@ pub(super) use self::connect::Environment;
 pub use self::connect::create_container;
 use self::failure::{Refusal, failed, text};
 use self::requests::Requests;
-use self::standing::Standing;
+use self::standing::{Found, Standing, content_type};
 use super::config::Config;
 use super::intake::{self, Intake};
 use super::open::SetupError;
-use super::{BlobPath, BlobStore, PutOptions, Source, StoreError, Stored};
+use super::{BlobPath, BlobStore, Opened, PutOptions, Source, StoreError, Stored};
 use crate::model::{Clock, Progress, Secrets};
 
 /// Bytes of a part, and of the longest body that is put in one request.
@@ -85,7 +85,7 @@ impl Azure {
     async fn content(&self, path: &BlobPath, place: &Path, etag: Option<String>) -> Result<Source, StoreError> {
         let only = GetOptions { if_match: etag, ..GetOptions::default() };
         let found = self.objects.get_opts(place, only).await.map_err(|error| match Refusal::of(&error) {
-            Some(refusal) if refusal.is_taken() => StoreError::Unavailable(format!("{path} changes while it is read")),
+            Some(refusal) if refusal.is_taken() => StoreError::Other(format!("{path} changes while it is read")),
             _ => failed("read", path, &error),
         })?;
         let path = path.clone();
@@ -118,18 +118,22 @@ impl BlobStore for Azure {
         self.put_in_place(path, &place, &parts.place, wanted, options.replace, progress).await
     }
 
-    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError> {
+    async fn stat(&self, path: &BlobPath, progress: &Progress) -> Result<Stored, StoreError> {
         let place = self.place_of(path)?;
-        match self.standing(path, &place, &Progress::new()).await? {
+        match self.standing(path, &place, progress).await? {
             Standing::Blob(stored) => Ok(stored),
             Standing::Arriving | Standing::Nothing => Err(StoreError::NotFound(path.clone())),
         }
     }
 
-    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError> {
-        let stored = self.stat(path).await?;
-        let source = self.content(path, &self.place_of(path)?, stored.etag.clone()).await?;
-        Ok((stored, source))
+    async fn open(&self, path: &BlobPath) -> Result<(Opened, Source), StoreError> {
+        let place = self.place_of(path)?;
+        let Found::Blob(found) = self.find(path, &place).await? else {
+            return Err(StoreError::NotFound(path.clone()));
+        };
+        let opened = Opened { size: found.meta.size, content_type: content_type(&found), etag: found.meta.e_tag };
+        let source = self.content(path, &place, opened.etag.clone()).await?;
+        Ok((opened, source))
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {

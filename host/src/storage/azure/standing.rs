@@ -22,7 +22,25 @@ pub(super) enum Standing {
     Nothing,
 }
 
+/// The same, before a hash that is not kept was computed.
+pub(super) enum Found {
+    Blob(GetResult),
+    Arriving,
+    Nothing,
+}
+
 impl Azure {
+    /// Looks at a place.
+    pub(super) async fn find(&self, path: &BlobPath, place: &Path) -> Result<Found, StoreError> {
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        match self.objects.get_opts(place, head).await {
+            Ok(found) if is_arriving(&found) => Ok(Found::Arriving),
+            Ok(found) => Ok(Found::Blob(found)),
+            Err(error) if Refusal::of(&error).is_some_and(Refusal::is_missing) => Ok(Found::Nothing),
+            Err(error) => Err(failed("find", path, &error)),
+        }
+    }
+
     /// Looks at a place; reads the blob where no hash is kept with it.
     pub(super) async fn standing(
         &self,
@@ -30,18 +48,16 @@ impl Azure {
         place: &Path,
         progress: &Progress,
     ) -> Result<Standing, StoreError> {
-        let head = GetOptions { head: true, ..GetOptions::default() };
-        let found = match self.objects.get_opts(place, head).await {
-            Ok(found) => found,
-            Err(error) if Refusal::of(&error).is_some_and(Refusal::is_missing) => return Ok(Standing::Nothing),
-            Err(error) => return Err(failed("find", path, &error)),
+        let found = match self.find(path, place).await? {
+            Found::Blob(found) => found,
+            Found::Arriving => return Ok(Standing::Arriving),
+            Found::Nothing => return Ok(Standing::Nothing),
         };
         let sha256 = match kept_hash(&found) {
-            Some(kept) if found.meta.size == 0 && kept != hex(Sha256::new()) => return Ok(Standing::Arriving),
             Some(kept) => kept,
             None => self.hash(path, place, found.meta.e_tag.clone(), progress).await?,
         };
-        let content_type = found.attributes.get(&Attribute::ContentType).map(|value| value.to_string());
+        let content_type = content_type(&found);
         Ok(Standing::Blob(Stored { size: found.meta.size, sha256, etag: found.meta.e_tag, content_type }))
     }
 
@@ -60,6 +76,15 @@ impl Azure {
         }
         Ok(hex(hasher))
     }
+}
+
+fn is_arriving(found: &GetResult) -> bool {
+    found.meta.size == 0 && kept_hash(found).is_some_and(|kept| kept != hex(Sha256::new()))
+}
+
+/// The media type that is kept with a blob.
+pub(super) fn content_type(found: &GetResult) -> Option<String> {
+    found.attributes.get(&Attribute::ContentType).map(|value| value.to_string())
 }
 
 /// The hash that is kept with a blob, if it is one.

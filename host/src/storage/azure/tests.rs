@@ -123,7 +123,7 @@ async fn a_refused_credential_is_said_so_without_the_secret() {
     let scripted = Scripted::start(sas(), "https://a/?sv=2023&sp=r&sig=topsecret", answer).await;
     let at = path("x");
     for error in [
-        scripted.store.stat(&at).await.unwrap_err(),
+        scripted.store.stat(&at, &Progress::new()).await.unwrap_err(),
         scripted.store.delete(&at).await.unwrap_err(),
         put(&scripted.store, &at, Bytes::from_static(b"x")).await.unwrap_err(),
         put(&scripted.store, &at, Bytes::from(vec![0; 9 << 20])).await.unwrap_err(),
@@ -155,7 +155,7 @@ async fn what_azure_answers_decides_whose_fault_it_is() {
     for (reply, is) in cases {
         let told = reply.clone();
         let scripted = Scripted::start(key(), EMULATOR_KEY, move |_: &str, _: &HeaderMap| reply.clone()).await;
-        let error = scripted.store.stat(&path("x")).await.unwrap_err();
+        let error = scripted.store.stat(&path("x"), &Progress::new()).await.unwrap_err();
         assert!(is(&error), "{told:?} became {error:?}");
         assert_eq!(scripted.asked(), ["HEAD"], "{told:?} was tried again");
         if let Err(error) = scripted.store.delete(&path("x")).await {
@@ -170,7 +170,7 @@ async fn what_azure_answers_decides_whose_fault_it_is() {
 async fn a_busy_account_is_tried_again_and_then_unavailable() {
     let busy = |_: &str, _: &HeaderMap| coded(503, "ServerBusy");
     let scripted = Scripted::start(sas(), "sv=2023&sig=topsecret", busy).await;
-    let error = scripted.store.stat(&path("x")).await.unwrap_err();
+    let error = scripted.store.stat(&path("x"), &Progress::new()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("503")), "{error}");
     assert!(!error.to_string().contains("topsecret"), "{error}");
     assert_eq!(scripted.asked().len(), 4);
@@ -182,7 +182,7 @@ async fn an_account_that_is_not_there_is_unavailable() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let store = Azure::open("lake", &config(Some(&endpoint), key()), &secrets(EMULATOR_KEY), |_: &str| None).unwrap();
-    let error = store.stat(&path("x")).await.unwrap_err();
+    let error = store.stat(&path("x"), &Progress::new()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("no connection")), "{error}");
 }
 
@@ -214,7 +214,7 @@ async fn a_copy_that_the_service_finishes_later_is_waited_for() {
 async fn a_copy_under_way_is_no_blob_to_a_reader() {
     let hash = "ab".repeat(32);
     let scripted = Scripted::start(key(), EMULATOR_KEY, move |_: &str, _: &HeaderMap| found(0, &hash)).await;
-    assert_eq!(scripted.store.stat(&path("x")).await, Err(StoreError::NotFound(path("x"))));
+    assert_eq!(scripted.store.stat(&path("x"), &Progress::new()).await, Err(StoreError::NotFound(path("x"))));
     assert!(scripted.store.open(&path("x")).await.is_err());
 }
 
@@ -321,7 +321,7 @@ async fn uploads_leave_nothing_and_what_killed_ones_left_is_cleared(config: &Con
     assert_eq!(left().await, 1, "another process may still need it");
     store.sweep(Timestamp(now.0 + 25 * 60 * 60 * 1000)).await;
     assert_eq!(left().await, 0);
-    assert_eq!(store.stat(&path("x")).await.unwrap().size, 1);
+    assert_eq!(store.stat(&path("x"), &Progress::new()).await.unwrap().size, 1);
 }
 
 async fn a_blob_of_another_tool_is_read_to_know_it(config: &Config, secrets: &Secrets) {
@@ -330,7 +330,7 @@ async fn a_blob_of_another_tool_is_read_to_know_it(config: &Config, secrets: &Se
     let at = path("from/another/tool");
     store.objects.put_opts(&store.place(at.as_str()).unwrap(), body.clone().into(), Default::default()).await.unwrap();
     let stored = put(&store, &at, body).await.unwrap();
-    assert_eq!(store.stat(&at).await.unwrap(), stored);
+    assert_eq!(store.stat(&at, &Progress::new()).await.unwrap(), stored);
     let conflict = put(&store, &at, Bytes::from_static(b"other")).await;
     assert_eq!(conflict, Err(StoreError::Conflict { path: at, stored }));
 }
@@ -342,7 +342,7 @@ async fn a_missing_container_is_no_missing_blob(config: &Config, secrets: &Secre
     }
     let store = Azure::open("lake", &config, secrets, |_: &str| None).unwrap();
     for error in [
-        store.stat(&path("x")).await.unwrap_err(),
+        store.stat(&path("x"), &Progress::new()).await.unwrap_err(),
         store.delete(&path("x")).await.unwrap_err(),
         put(&store, &path("x"), Bytes::from_static(b"x")).await.unwrap_err(),
         put(&store, &path("x"), Bytes::from(vec![0; 9 << 20])).await.unwrap_err(),
@@ -356,6 +356,6 @@ async fn a_missing_container_is_no_missing_blob(config: &Config, secrets: &Secre
 
 async fn a_refused_key_is_the_store_s_fault(config: &Config) {
     let store = Azure::open("lake", config, &secrets("bm90IHRoZSBrZXk="), |_: &str| None).unwrap();
-    let error = store.stat(&path("x")).await.unwrap_err();
+    let error = store.stat(&path("x"), &Progress::new()).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("credential was refused")), "{error}");
 }

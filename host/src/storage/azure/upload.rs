@@ -180,7 +180,7 @@ impl Azure {
     ) -> Result<Stored, StoreError> {
         match self.settled(path, place, progress).await? {
             Standing::Blob(stored) => same_or_conflict(path, stored, wanted),
-            _ => Err(StoreError::Unavailable(format!("what stood at {path} is gone"))),
+            _ => Err(StoreError::Other(format!("what stood at {path} is gone"))),
         }
     }
 
@@ -192,7 +192,7 @@ impl Azure {
             }
             progress.touch();
         }
-        Err(StoreError::Unavailable(format!("a copy to {path} is not finished yet")))
+        Err(StoreError::Other(format!("a copy to {path} is not finished yet")))
     }
 
     /// Clears what killed processes left in the hidden folder, as far as it can.

@@ -83,7 +83,7 @@ impl Suite {
                 answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(bytes, _)| bytes).collect();
             assert_eq!(won.len(), 1, "{path}: {} won", won.len());
             self.stands(&path, won.first().unwrap()).await;
-            let winner = self.store.stat(&path).await.unwrap();
+            let winner = self.stat(&path).await.unwrap();
             for (_, answer) in answers.iter().filter(|(_, answer)| answer.is_err()) {
                 assert_eq!(*answer, Err(StoreError::Conflict { path: path.clone(), stored: winner.clone() }));
             }

@@ -13,7 +13,7 @@ impl Suite {
         let stored = self.put(&path, whole(&bytes), &options).await.unwrap();
         assert_eq!((stored.size, stored.sha256.as_str()), (10_000, sha256(&bytes).as_str()));
         self.stands(&path, &bytes).await;
-        let stat = self.store.stat(&path).await.unwrap();
+        let stat = self.stat(&path).await.unwrap();
         assert_eq!(stat, stored);
         assert!(stat.content_type.is_none_or(|kept| kept == "application/pdf"));
     }
@@ -62,7 +62,7 @@ impl Suite {
         let stored = self.put(&path, source, &options).await.unwrap();
         assert_eq!((stored.size, stored.sha256.as_str()), (bytes.len() as u64, sha256(&bytes).as_str()));
         self.stands(&path, &bytes).await;
-        let stat = self.store.stat(&path).await.unwrap();
+        let stat = self.stat(&path).await.unwrap();
         assert_eq!(stat, stored);
         assert!(stat.content_type.is_none_or(|kept| kept == "video/mp4"));
     }
@@ -168,7 +168,7 @@ impl Suite {
             let path = BlobPath::parse(text).unwrap();
             let refused = self.put_bytes(&path, &noise(21, 10), Replace::Overwrite).await;
             assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
-            assert!(matches!(self.store.stat(&path).await, Err(StoreError::Other(_))));
+            assert!(matches!(self.stat(&path).await, Err(StoreError::Other(_))));
             assert!(matches!(self.store.open(&path).await, Err(StoreError::Other(_))));
             assert!(matches!(self.store.delete(&path).await, Err(StoreError::Other(_))));
         }

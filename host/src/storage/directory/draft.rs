@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::failure::failed;
+use super::failure::{failed, store_failed};
 use super::place::{Found, Root, sync_folder};
 use super::scratch::Scratch;
 use crate::model::Progress;
@@ -39,13 +39,13 @@ impl Draft {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Unavailable(
                 "its hidden folder was removed while the host runs; start the host again".to_owned(),
             )),
-            Err(error) => Err(failed("begin", &path, &error)),
+            Err(error) => Err(store_failed("begin", &path, &error)),
         }
     }
 
     /// Adds to its end.
     pub(super) fn write(mut self, bytes: &[u8]) -> Result<Self, StoreError> {
-        self.append(bytes).map_err(|error| failed("write", &self.path, &error))?;
+        self.append(bytes).map_err(|error| store_failed("write", &self.path, &error))?;
         Ok(self)
     }
 
@@ -65,20 +65,25 @@ impl Draft {
     /// Gives the blob its name, durably.
     pub(super) fn commit(self, root: &Root, replace: Replace, progress: &Progress) -> Result<Stored, StoreError> {
         let Self { path, mut file, hasher, size, .. } = self;
-        file.as_file().sync_all().map_err(|error| failed("write", &path, &error))?;
+        file.as_file().sync_all().map_err(|error| store_failed("write", &path, &error))?;
         progress.touch();
         let wanted = stored(size, hasher);
-        let folder = root.make_folder(&path)?;
-        let target = folder.join(Root::name(&path));
         for _ in 0..ROUNDS {
+            // Made anew each time: another process that deletes the last blob in it takes the folder along.
+            let making = root.making();
+            let folder = root.make_folder(&path, &making)?;
+            let target = folder.join(Root::name(&path));
             let named = match replace {
                 Replace::Overwrite => file.persist(&target),
                 Replace::Refuse => file.persist_noclobber(&target),
             };
+            drop(making);
             file = match named {
                 Ok(_) => return durable(&folder, &path).map(|()| wanted),
-                Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => refused.file,
-                Err(refused) => return Err(failed("name", &path, &refused.error)),
+                Err(refused) if matches!(refused.error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                    refused.file
+                }
+                Err(refused) => return Err(root.failed("name", &path, &folder, &refused.error)),
             };
             match Root::look(&target, &path)? {
                 Found::Blob(standing) => return already(standing, &folder, &path, &wanted, progress),
@@ -86,7 +91,7 @@ impl Draft {
                 Found::Nothing => {}
             }
         }
-        Err(StoreError::Unavailable(format!("what stands at {path} comes and goes")))
+        Err(StoreError::Other(format!("what stands at {path}, or its folder, comes and goes")))
     }
 }
 
@@ -105,7 +110,11 @@ fn already(
 }
 
 fn durable(folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
-    sync_folder(folder).map_err(|error| failed("name", path, &error))
+    match sync_folder(folder) {
+        // Named, then deleted by somebody else with its folder: the put came first.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(|error| failed("name", path, &error)),
+    }
 }
 
 /// Size and hash of a file by reading it; leaves it at its start.

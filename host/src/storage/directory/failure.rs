@@ -4,13 +4,24 @@ use std::io::{Error, ErrorKind};
 
 use crate::storage::{BlobPath, StoreError};
 
-/// Reads an error.
+/// Reads an error that was met on the way to one blob, or at it.
 ///
 /// | kind | answer |
 /// |---|---|
 /// | a name the file system does not take, a file where a folder is needed or the other way round, another file system mounted below the store | `Other`: this path can never be stored here |
-/// | anything else (no space, quota, no permission, read-only, device) | `Unavailable`: no fault of the path |
+/// | no permission, links in a circle, unreadable sectors | `Other`: other paths may well be fine |
+/// | anything else (no space, quota, read-only, too many open files, device) | `Unavailable`: no fault of the path |
 pub(super) fn failed(doing: &'static str, path: &BlobPath, error: &Error) -> StoreError {
+    let is_local = error.kind() == ErrorKind::PermissionDenied || is_circle(error) || is_unreadable(error);
+    match store_failed(doing, path, error) {
+        StoreError::Unavailable(text) if is_local => StoreError::Other(text),
+        other => other,
+    }
+}
+
+/// Reads an error that was met in the store's own folders: like [`failed`], but what the host may not do there, or
+/// cannot read, concerns every blob.
+pub(super) fn store_failed(doing: &'static str, path: &BlobPath, error: &Error) -> StoreError {
     let text = |why: &str| format!("cannot {doing} {path}: {why}");
     match error.kind() {
         ErrorKind::InvalidFilename | ErrorKind::InvalidInput => {
@@ -29,6 +40,18 @@ pub(super) fn failed(doing: &'static str, path: &BlobPath, error: &Error) -> Sto
     }
 }
 
+/// `ELOOP`, which the standard library does not name yet.
+fn is_circle(error: &Error) -> bool {
+    const ELOOP: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
+    error.raw_os_error() == Some(ELOOP)
+}
+
+/// `EIO`, likewise.
+fn is_unreadable(error: &Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error() == Some(EIO)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,11 +59,22 @@ mod tests {
     #[test]
     fn what_is_no_fault_of_the_path_is_the_store_being_unavailable() {
         let path = BlobPath::parse("a/b").unwrap();
-        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::PermissionDenied, ErrorKind::Other] {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other]
+        {
             assert!(matches!(failed("write", &path, &kind.into()), StoreError::Unavailable(_)), "{kind:?}");
         }
         for kind in [ErrorKind::InvalidFilename, ErrorKind::NotADirectory, ErrorKind::CrossesDevices] {
             assert!(matches!(failed("write", &path, &kind.into()), StoreError::Other(_)), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_one_files_fault_holds_nobody_else_up_but_does_in_the_stores_own_folders() {
+        let path = BlobPath::parse("a/b").unwrap();
+        let os = Error::from_raw_os_error;
+        for error in [ErrorKind::PermissionDenied.into(), os(5), os(40)] {
+            assert!(matches!(failed("read", &path, &error), StoreError::Other(_)), "{error}");
+            assert!(matches!(store_failed("write", &path, &error), StoreError::Unavailable(_)), "{error}");
         }
     }
 }

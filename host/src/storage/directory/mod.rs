@@ -4,8 +4,8 @@
 //!
 //! What the file system does not give: a file where a folder stands (`a` and `a/b` cannot both be blobs), a media type,
 //! a version mark, and a hash kept beside the content. The hash of a blob that stands is computed by reading it, so
-//! [`BlobStore::stat`] and [`BlobStore::open`] cost one pass over the file. Links that lead out of the store are never
-//! followed, and a link is never a blob.
+//! [`BlobStore::stat`] costs one pass over the file. Links that lead out of the store are never followed, and a link is
+//! never a blob. Folders that a delete leaves empty go with the blob.
 
 mod draft;
 mod failure;
@@ -27,7 +27,7 @@ use self::draft::Draft;
 use self::place::Root;
 use self::scratch::Scratch;
 use super::intake::{self, Intake};
-use super::{BlobPath, BlobStore, PutOptions, Source, StoreError, Stored};
+use super::{BlobPath, BlobStore, Opened, PutOptions, Source, StoreError, Stored};
 use crate::model::Progress;
 
 /// Bytes gathered before they are written.
@@ -49,15 +49,15 @@ impl Directory {
         Ok(Self { root: Arc::new(root), scratch: Arc::new(scratch) })
     }
 
-    async fn find(&self, path: &BlobPath) -> Result<(Stored, File), StoreError> {
+    /// Does something with a blob's file.
+    async fn find<T: Send + 'static>(
+        &self,
+        path: &BlobPath,
+        look: impl FnOnce(File, &BlobPath) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         intake::refuse_reserved(path)?;
         let (root, path) = (Arc::clone(&self.root), path.clone());
-        blocking(move || {
-            let mut file = root.find(&path)?;
-            let stored = draft::describe(&mut file, &path, &Progress::new())?;
-            Ok((stored, file))
-        })
-        .await
+        blocking(move || look(root.find(&path)?, &path)).await
     }
 }
 
@@ -83,13 +83,18 @@ impl BlobStore for Directory {
         blocking(move || draft.commit(&root, replace, &progress)).await
     }
 
-    async fn stat(&self, path: &BlobPath) -> Result<Stored, StoreError> {
-        Ok(self.find(path).await?.0)
+    async fn stat(&self, path: &BlobPath, progress: &Progress) -> Result<Stored, StoreError> {
+        let progress = progress.clone();
+        self.find(path, move |mut file, path| draft::describe(&mut file, path, &progress)).await
     }
 
-    async fn open(&self, path: &BlobPath) -> Result<(Stored, Source), StoreError> {
-        let (stored, file) = self.find(path).await?;
-        Ok((stored, chunks(file, path.clone())))
+    async fn open(&self, path: &BlobPath) -> Result<(Opened, Source), StoreError> {
+        let opened = self.find(path, |file, path| {
+            let size = file.metadata().map_err(|error| failure::failed("read", path, &error))?.len();
+            Ok((Opened { size, etag: None, content_type: None }, file))
+        });
+        let (opened, file) = opened.await?;
+        Ok((opened, chunks(file, path.clone())))
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {

@@ -5,9 +5,9 @@ use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::failure::failed;
+use super::failure::{failed, store_failed};
 use crate::storage::intake::RESERVED;
 use crate::storage::{BlobPath, StoreError};
 
@@ -18,7 +18,8 @@ pub(super) const FOLDER_MODE: u32 = 0o750;
 pub(super) struct Root {
     /// Without links.
     path: PathBuf,
-    /// Held while folders are made, so that a folder another put has made is durable when this one sees it.
+    /// Held while folders are made and removed, so that a folder another put has made is durable when this one sees it,
+    /// and stays until the blob is in it.
     making: Mutex<()>,
 }
 
@@ -62,9 +63,13 @@ impl Root {
     }
 
     /// The folder a blob lies in, made durably where it is missing.
-    pub(super) fn make_folder(&self, path: &BlobPath) -> Result<PathBuf, StoreError> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn make_folder(&self, path: &BlobPath, _: &MutexGuard<'_, ()>) -> Result<PathBuf, StoreError> {
         self.folder(path, Missing::Make)?.ok_or_else(|| StoreError::NotFound(path.clone()))
+    }
+
+    /// Held from making a blob's folder until the blob stands in it.
+    pub(super) fn making(&self) -> MutexGuard<'_, ()> {
+        self.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A blob, open for reading.
@@ -83,9 +88,27 @@ impl Root {
         let place = folder.join(Self::name(path));
         let Found::Blob(_) = Self::look(&place, path)? else { return Ok(()) };
         match fs::remove_file(&place).and_then(|()| sync_folder(&folder)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("remove", path, &error)),
-            _ => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed("remove", path, &folder, &error)),
+            _ => {
+                self.prune(folder);
+                Ok(())
+            }
         }
+    }
+
+    /// Removes folders that are empty, upwards and never the store's own. The system refuses what is not empty, so a
+    /// put that comes between at most makes its folder once more. What cannot be removed stays.
+    fn prune(&self, mut folder: PathBuf) {
+        let _making = self.making();
+        while folder != self.path && folder.starts_with(&self.path) && fs::remove_dir(&folder).is_ok() && folder.pop() {
+            // The folder may come back after a crash, empty as it was.
+            let _ = sync_folder(&folder);
+        }
+    }
+
+    /// What an error in `folder` means: in the store's own, it is the store's.
+    pub(super) fn failed(&self, doing: &'static str, path: &BlobPath, folder: &Path, error: &io::Error) -> StoreError {
+        if folder == self.path { store_failed(doing, path, error) } else { failed(doing, path, error) }
     }
 
     /// What stands at a place whose folder was found by this type. Only a regular file is ever opened.
@@ -112,7 +135,7 @@ impl Root {
                 (Some(metadata), _) if metadata.is_dir() => next,
                 (Some(metadata), _) if metadata.is_symlink() => self.followed(&next, path)?,
                 (None, Missing::Make) => {
-                    make(&folder, &next).map_err(|error| failed("make the folder of", path, &error))?;
+                    make(&folder, &next).map_err(|error| self.failed("make the folder of", path, &folder, &error))?;
                     next
                 }
                 (None, Missing::Report) | (Some(_), Missing::Report) => return Ok(None),

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -57,7 +58,7 @@ async fn a_store_of_another_process_sees_the_same_blobs() {
     let (folder, store) = opened();
     let other = Directory::open(&folder.path().join("a/store")).unwrap();
     put(&store, "a/b", Replace::Refuse).await.unwrap();
-    assert_eq!(other.stat(&path("a/b")).await, store.stat(&path("a/b")).await);
+    assert_eq!(other.stat(&path("a/b"), &Progress::new()).await, store.stat(&path("a/b"), &Progress::new()).await);
     assert_eq!(fs::read(folder.path().join("a/store/a/b")).unwrap(), b"content");
 }
 
@@ -77,7 +78,7 @@ async fn links_that_lead_out_are_not_followed() {
                 assert!(matches!(put(&store, at, replace).await, Err(StoreError::Other(_))), "put {at}");
             }
         }
-        assert!(matches!(store.stat(&path(at)).await, Err(StoreError::Other(_))), "stat {at}");
+        assert!(matches!(store.stat(&path(at), &Progress::new()).await, Err(StoreError::Other(_))), "stat {at}");
         assert!(matches!(store.open(&path(at)).await, Err(StoreError::Other(_))), "open {at}");
         assert!(matches!(store.delete(&path(at)).await, Err(StoreError::Other(_))), "delete {at}");
     }
@@ -95,9 +96,62 @@ async fn links_within_the_store_are_followed() {
     let root = folder.path().join("a/store");
     put(&store, "real/x", Replace::Refuse).await.unwrap();
     symlink(root.join("real"), root.join("alias")).unwrap();
-    assert_eq!(store.stat(&path("alias/x")).await.unwrap().size, 7);
+    assert_eq!(store.stat(&path("alias/x"), &Progress::new()).await.unwrap().size, 7);
     put(&store, "alias/sub/y", Replace::Refuse).await.unwrap();
-    assert_eq!(store.stat(&path("real/sub/y")).await.unwrap().size, 7);
+    assert_eq!(store.stat(&path("real/sub/y"), &Progress::new()).await.unwrap().size, 7);
+}
+
+#[tokio::test]
+async fn links_in_a_circle_are_the_paths_own_fault() {
+    let (folder, store) = opened();
+    let root = folder.path().join("a/store");
+    symlink("two", root.join("one")).unwrap();
+    symlink("one", root.join("two")).unwrap();
+    assert!(matches!(put(&store, "one/x", Replace::Refuse).await, Err(StoreError::Other(_))));
+    assert!(matches!(store.stat(&path("one/x"), &Progress::new()).await, Err(StoreError::Other(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hashing_what_stands_is_progress() {
+    let (_folder, store) = opened();
+    put(&store, "a", Replace::Refuse).await.unwrap();
+    let progress = Progress::new();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    store.stat(&path("a"), &progress).await.unwrap();
+    assert_eq!(progress.idle(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_delete_takes_the_folders_along_that_it_leaves_empty() {
+    let (folder, store) = opened();
+    let root = folder.path().join("a/store");
+    put(&store, "x/y/z/one", Replace::Refuse).await.unwrap();
+    put(&store, "x/two", Replace::Refuse).await.unwrap();
+    store.delete(&path("x/y/z/one")).await.unwrap();
+    assert!(!root.join("x/y").exists() && root.join("x/two").exists());
+    store.delete(&path("x/two")).await.unwrap();
+    assert!(!root.join("x").exists() && root.exists());
+    put(&store, "x/y/z/one", Replace::Refuse).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_put_is_not_hurt_by_a_delete_that_takes_its_folder() {
+    let (_folder, store) = opened();
+    let store = Arc::new(store);
+    let busy = (0..4).map(|nth| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let at = format!("x/y/{nth}");
+            for _ in 0..50 {
+                put(&store, &at, Replace::Overwrite).await.unwrap();
+                assert_eq!(store.stat(&path(&at), &Progress::new()).await.unwrap().size, 7);
+                store.delete(&path(&at)).await.unwrap();
+            }
+        })
+    });
+    for busy in busy.collect::<Vec<_>>() {
+        busy.await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -109,7 +163,7 @@ async fn a_blob_and_a_folder_cannot_share_a_name() {
         assert!(matches!(put(&store, "a/b/c", replace).await, Err(StoreError::Other(_))));
     }
     store.delete(&path("a")).await.unwrap();
-    assert_eq!(store.stat(&path("a/b")).await.unwrap().size, 7, "a folder is not deleted");
+    assert_eq!(store.stat(&path("a/b"), &Progress::new()).await.unwrap().size, 7, "a folder is not deleted");
 }
 
 #[tokio::test]
@@ -163,7 +217,7 @@ async fn leftovers_of_a_killed_process_are_cleared_and_those_of_a_living_one_sta
     assert_eq!(files(&hidden).len(), 1, "only what is being put");
     drop(sender);
     assert_eq!(put.await.unwrap().unwrap().size, 9);
-    assert_eq!(other.stat(&path("x")).await.unwrap().size, 9);
+    assert_eq!(other.stat(&path("x"), &Progress::new()).await.unwrap().size, 9);
     drop((other, living));
     assert_eq!(fs::read_dir(&hidden).unwrap().count(), 1, "only the lock of the folder itself");
 }

@@ -1,7 +1,9 @@
 //! One command a message: a word and its arguments, separated by spaces.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
+use std::future::poll_fn;
+use std::task::Poll;
 
 use crate::lockgate::plugin::context::Context;
 use crate::lockgate::plugin::types::{Delay, Emission, Header, Message, Outcome, Rejection, Verdict};
@@ -10,6 +12,8 @@ use crate::lockgate::plugin::{blobs, http, keyvalue, log, timers};
 thread_local! {
     /// Calls that this instance has seen.
     static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// A response that outlives the call it came in.
+    static KEPT: RefCell<Option<http::Response>> = const { RefCell::new(None) };
 }
 
 /// Runs the command in a message.
@@ -66,6 +70,11 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         }
         "get" => said(get(word_at(0), word_at(1)).await),
         "read" => said(read(word_at(0), word_at(1), word_at(2)).await),
+        "many" => said(many(word_at(0), word_at(1), number(2)).await),
+        "keep" => said(keep(word_at(0), word_at(1)).await),
+        "kept" => said(kept().await),
+        "leak" => said(leak(word_at(0), word_at(1), number(2)).await),
+        "tail" => tail(),
         "head" => said(head(word_at(0), word_at(1)).await),
         "send-header" => said(send(word_at(0), "/", &[(word_at(1).into(), "x".into())]).await.map(|_| "sent")),
         "peek" => said(peek(word_at(0), word_at(1), word_at(2)).await),
@@ -157,6 +166,56 @@ async fn read(endpoint: &str, target: &str, max: &str) -> Result<String, http::E
     let first = response.read_all(max.parse().unwrap_or_default()).await.map(|body| body.len());
     let again = response.read_all(u32::MAX).await.map(|body| body.len());
     Ok(format!("{first:?} {again:?}"))
+}
+
+/// As many bodies at once; the first error, once there is one.
+async fn many(endpoint: &str, target: &str, times: u64) -> Result<usize, http::Error> {
+    let mut waiting: Vec<_> = (0..times).map(|_| Box::pin(get(endpoint, target))).collect();
+    let mut failed = None;
+    poll_fn(|context| {
+        waiting.retain_mut(|body| match body.as_mut().poll(context) {
+            Poll::Ready(Err(error)) => {
+                failed = Some(error);
+                false
+            }
+            answer => answer.is_pending(),
+        });
+        if waiting.is_empty() || failed.is_some() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    failed.map_or(Ok(usize::try_from(times).unwrap_or_default()), Err)
+}
+
+/// Keeps a response for a later call.
+async fn keep(endpoint: &str, target: &str) -> Result<(), http::Error> {
+    let response = send(endpoint, target, &[]).await?;
+    KEPT.replace(Some(response));
+    Ok(())
+}
+
+/// Reads the response that an earlier call kept.
+async fn kept() -> Result<usize, http::Error> {
+    match KEPT.take() {
+        Some(response) => response.read_all(u32::MAX).await.map(|body| body.len()),
+        None => Err(http::Error::Other("nothing is kept".into())),
+    }
+}
+
+/// Never gives so many handles back.
+async fn leak(endpoint: &str, target: &str, times: u64) -> Result<(), http::Error> {
+    for _ in 0..times {
+        std::mem::forget(send(endpoint, target, &[]).await?);
+    }
+    Ok(())
+}
+
+/// Answers at once, and then goes on.
+fn tail() -> Outcome {
+    wit_bindgen::spawn_local(async {
+        timers::sleep(1000).await;
+        log::log(log::Level::Info, "the tail goes on", &[]);
+    });
+    of(Verdict::Done)
 }
 
 async fn head(endpoint: &str, target: &str) -> Result<String, http::Error> {
