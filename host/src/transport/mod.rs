@@ -119,7 +119,8 @@ pub struct Assignment {
     /// Which assignment of it.
     pub epoch: Epoch,
     /// What the group has settled already. Messages come from `base` on; those that the checkpoint calls settled are
-    /// the caller's to pass over.
+    /// the caller's to pass over. Where messages are gone and the subscription says to go on, they count as settled,
+    /// and this checkpoint is stored before it is told.
     pub checkpoint: Option<Checkpoint>,
 }
 
@@ -132,6 +133,8 @@ pub struct Batch {
     pub messages: Vec<Message>,
     /// How many messages were known to stand behind the last one, when they were read.
     pub lag: u64,
+    /// Nothing up to here is still to come in this assignment: it came, or is settled, or is gone.
+    pub passed: Position,
 }
 
 /// What a source reports.

@@ -132,6 +132,7 @@ impl LogSource {
             topic: topic.clone(),
             group: self.parts.subscription.group.clone(),
             start: self.parts.subscription.start,
+            on_lost_position: self.parts.subscription.on_lost_position,
             folder: store.leases.clone(),
             holder: self.holder.id().to_owned(),
             process: store.process.clone(),
@@ -173,12 +174,12 @@ impl LogSource {
         let mut owned = Owned { group, epoch, cursors: Vec::new(), turn: 0 };
         for (index, (checkpoint, bounds)) in (0..).zip(partitions) {
             let partition = Partition::new(topic.name.clone(), index);
-            let mut cursor = Cursor::new(partition.clone(), checkpoint.clone(), bounds.end);
+            let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
             if let Err(error) = cursor.pass_what_is_gone(bounds.first, &self.parts.subscription) {
                 return self.fail(error);
             }
             let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(checkpoint) });
+            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
             owned.cursors.push(cursor);
         }
         self.owned = Some(owned);

@@ -69,6 +69,15 @@ impl Subject for InLog {
     }
 
     async fn give_back(&self, _: &str, _: &str) {}
+
+    async fn forget(&self, topic: &str, partition: u32, before: Position) {
+        let connection = connection(&self.folder);
+        let sql = "SELECT log.id FROM log JOIN topic ON topic.id = log.topic WHERE topic.name = ?1 AND log.part = ?2";
+        let log: i64 = connection.query_row(sql, params![topic, partition], |row| row.get(0)).unwrap();
+        let (from, to) = (schema::row_id(log, 0), schema::row_id(log, before.0));
+        connection.execute("DELETE FROM message WHERE id >= ?1 AND id < ?2", [from, to]).unwrap();
+        connection.execute("UPDATE log SET first = ?2 WHERE id = ?1", [log, before.0]).unwrap();
+    }
 }
 
 mod contract_in_one_process {

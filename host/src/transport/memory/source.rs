@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 
 use super::Shared;
-use super::state::{Order, Topic, named};
+use super::state::{Log, Order, Topic, named};
 use crate::model::{Message, Partition};
 use crate::transport::cursor::Cursor;
 use crate::transport::{Assignment, Commit, CommitError, Demand, Source, SourceEvent, Subscription, TransportError};
@@ -119,12 +119,17 @@ impl MemorySource {
     fn assign(&mut self, partitions: &[u32], topic: &mut Topic) -> Option<SourceEvent> {
         let mut assignments = Vec::new();
         for &index in partitions {
+            let Some(bounds) = topic.log(index).map(Log::bounds) else { continue };
             let group = topic.group(&self.subscription.group, self.subscription.start);
             let Some((epoch, checkpoint)) = group.assign(index) else { continue };
-            let end = topic.log(index).map_or(0, |log| log.bounds().end);
             let partition = self.partition(index);
-            self.cursors.insert(index, Cursor::new(partition.clone(), checkpoint.clone(), end));
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(checkpoint) });
+            let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
+            // What is lost and may not be passed is told when it is to be read.
+            if cursor.pass_what_is_gone(bounds.first, &self.subscription).is_ok() {
+                group.store(index, cursor.checkpoint());
+            }
+            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
+            self.cursors.insert(index, cursor);
         }
         Some(SourceEvent::Assigned(assignments))
     }

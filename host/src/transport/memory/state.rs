@@ -185,16 +185,20 @@ impl Group {
         let mut refused = Vec::new();
         for Commit { partition, epoch, checkpoint } in commits {
             let index = usize::try_from(partition.index).unwrap_or(usize::MAX);
-            match (self.assigned.get(index), self.checkpoints.get_mut(index)) {
-                (Some((current, true)), Some(stored)) if *current == epoch => {
-                    if checkpoint.base() >= stored.base() {
-                        *stored = checkpoint;
-                    }
-                }
+            match self.assigned.get(index) {
+                Some((current, true)) if *current == epoch => self.store(partition.index, &checkpoint),
                 _ => refused.push(partition),
             }
         }
         refused
+    }
+
+    /// Stores a checkpoint. One that is behind the stored one changes nothing.
+    pub(super) fn store(&mut self, partition: u32, checkpoint: &Checkpoint) {
+        let stored = usize::try_from(partition).ok().and_then(|index| self.checkpoints.get_mut(index));
+        if let Some(stored) = stored.filter(|stored| checkpoint.base() >= stored.base()) {
+            *stored = checkpoint.clone();
+        }
     }
 }
 

@@ -38,6 +38,10 @@ impl Subject for InMemory {
     async fn give_back(&self, topic: &str, group: &str) {
         self.memory.assign(topic, group, &EVERY);
     }
+
+    async fn forget(&self, topic: &str, partition: u32, before: Position) {
+        self.memory.forget(topic, partition, before.0);
+    }
 }
 
 mod contract {
