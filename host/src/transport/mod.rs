@@ -50,7 +50,7 @@ pub trait Transport: Send + Sync {
     async fn source(&self, subscription: &Subscription) -> Result<Box<dyn Source>, TransportError>;
     /// Opens a sink. Fails when the topic is missing and cannot be created.
     async fn sink(&self, topic: &str) -> Result<Arc<dyn Sink>, TransportError>;
-    /// All topics there are, by name.
+    /// All topics there are, by every name by which they are read.
     async fn topics(&self) -> Result<Vec<TopicInfo>, TransportError>;
     /// The stored checkpoints of a group in a topic, by partition.
     async fn checkpoints(&self, topic: &str, group: &str) -> Result<Vec<(u32, Checkpoint)>, TransportError>;

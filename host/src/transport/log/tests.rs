@@ -267,7 +267,10 @@ async fn a_topic_has_the_partitions_and_the_name_that_the_spec_says() {
     let counts = |topics: Vec<TopicInfo>| -> Vec<(String, usize)> {
         topics.into_iter().map(|topic| (topic.name, topic.partitions.len())).collect()
     };
-    assert_eq!(counts(log.topics().await.unwrap()), [("t".to_owned(), 7), ("u".to_owned(), 4)]);
+    assert_eq!(
+        counts(log.topics().await.unwrap()),
+        [("prod-t".to_owned(), 7), ("t".to_owned(), 7), ("u".to_owned(), 4)]
+    );
     let elsewhere = apart(&folder, QUICK);
     assert_eq!(counts(elsewhere.topics().await.unwrap()), [("prod-t".to_owned(), 7), ("u".to_owned(), 4)]);
     let message = log.read(&Partition::new("t", 0), Position(0), 1).await.unwrap().remove(0);
