@@ -47,7 +47,7 @@ pub struct Options {
     pub busy: Duration,
     /// How often it is looked whether another process has written.
     pub poll: Duration,
-    /// How often [`Keeper::upkeep`] runs.
+    /// How often [`Keeper::beat`] and [`Keeper::upkeep`] run.
     pub upkeep_every: Duration,
     /// Monotonic time.
     pub clock: Clock,
@@ -59,7 +59,10 @@ pub struct Options {
 pub trait Keeper: Send + Sync {
     /// Another connection, usually another process's, has written. It can be a false alarm.
     fn observe(&self, connection: &Connection) -> Result<(), Error>;
+    /// Says that this process lives, in a transaction of its own: what becomes of upkeep does not matter.
+    fn beat(&self, connection: &Connection) -> Result<(), Error>;
     /// Regular work, in a transaction of its own. It should touch at most about a thousand rows: writers wait for it.
+    /// When it fails that is logged, and it is tried again at its next time.
     fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error>;
 }
 

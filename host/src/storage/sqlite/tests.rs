@@ -160,6 +160,7 @@ async fn dropping_finishes_what_waits_and_closes_the_file() {
 struct Counting {
     observed: std::sync::atomic::AtomicI64,
     woken: tokio::sync::Notify,
+    beats: AtomicUsize,
     upkeep: AtomicUsize,
 }
 
@@ -168,6 +169,11 @@ impl Keeper for Counting {
         let count: i64 = connection.query_row("SELECT count(*) FROM number", (), |row| row.get(0))?;
         self.observed.store(count, Ordering::SeqCst);
         self.woken.notify_one();
+        Ok(())
+    }
+
+    fn beat(&self, _: &Connection) -> Result<(), Error> {
+        self.beats.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -202,6 +208,47 @@ async fn upkeep_goes_on_until_it_is_done() {
     while keeper.upkeep.load(Ordering::SeqCst) < 3 {
         keeper.woken.notified().await;
     }
+}
+
+/// A keeper whose upkeep fails after it has written.
+#[derive(Default)]
+struct Failing {
+    beats: AtomicUsize,
+    upkeep: AtomicUsize,
+    woken: tokio::sync::Notify,
+}
+
+impl Keeper for Failing {
+    fn observe(&self, _: &Connection) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn beat(&self, connection: &Connection) -> Result<(), Error> {
+        let beat = self.beats.fetch_add(1, Ordering::SeqCst);
+        insert(i64::try_from(beat).unwrap())(connection).map(drop)
+    }
+
+    fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error> {
+        insert(-1)(connection)?;
+        self.upkeep.fetch_add(1, Ordering::SeqCst);
+        self.woken.notify_one();
+        Err(Error::Unavailable("told to fail".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_beat_stands_though_upkeep_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Arc::new(Failing::default());
+    let upkeep_every = Duration::from_millis(1);
+    let database = Database::open(Options { keeper: Some(keeper.clone()), upkeep_every, ..options(&folder) }).unwrap();
+    while keeper.upkeep.load(Ordering::SeqCst) < 3 {
+        keeper.woken.notified().await;
+    }
+    drop(database);
+    let beats = i64::try_from(keeper.beats.load(Ordering::SeqCst)).unwrap();
+    assert!(beats >= 3);
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), (0..beats).collect::<Vec<_>>());
 }
 
 #[test]
