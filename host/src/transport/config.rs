@@ -54,7 +54,7 @@ pub struct Retention {
     /// At most so old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Period>,
-    /// At most so many bytes a topic.
+    /// At most so many bytes a topic; the newest message of a partition stays all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
 }

@@ -104,10 +104,12 @@ impl Topic {
         let limit = size.map_or(u64::MAX, |size| size.0);
         loop {
             let bytes: u64 = self.logs.iter().map(|log| log.bytes).sum();
-            let log = self.logs.iter_mut().filter(|log| log.oldest().is_some()).min_by_key(|log| log.oldest());
-            match log {
-                Some(log) if bytes > limit || log.oldest().is_some_and(|time| time.0 < oldest) => log.pop(),
-                _ => return,
+            let is_old = |log: &Log| log.oldest().is_some_and(|time| time.0 < oldest);
+            // The newest message of a partition never goes for its size.
+            let goes = |log: &&mut Log| is_old(log) || bytes > limit && log.messages.len() > 1;
+            match self.logs.iter_mut().filter(goes).min_by_key(|log| log.oldest()) {
+                Some(log) => log.pop(),
+                None => return,
             }
         }
     }

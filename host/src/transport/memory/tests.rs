@@ -169,3 +169,13 @@ async fn old_messages_and_those_above_the_size_go() {
     assert_eq!(bounds().await, crate::transport::PartitionInfo { first: 5, end: 6 });
     assert_eq!(memory.topics().await.unwrap()[0].name, "t");
 }
+
+#[tokio::test]
+async fn the_newest_message_stays_though_it_is_larger_than_its_topic_may_be() {
+    let retention = Retention { age: None, size: Some(Size(5)) };
+    let create = Some(Create { partitions: None, retention });
+    let memory = memory(BTreeMap::from([("t".to_owned(), TopicConfig { name: None, create })]));
+    write(&memory, 3).await;
+    let bounds = memory.topics().await.unwrap()[0].partitions[0];
+    assert_eq!(bounds, crate::transport::PartitionInfo { first: 2, end: 3 });
+}
