@@ -14,7 +14,7 @@ use super::Shared;
 use super::state::{Log, Order, Topic, named};
 use crate::model::{Message, Partition};
 use crate::transport::cursor::Cursor;
-use crate::transport::{Assignment, Commit, CommitError, Demand, Source, SourceEvent, Subscription, TransportError};
+use crate::transport::{Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError};
 
 pub(super) struct MemorySource {
     shared: Arc<Shared>,
@@ -27,8 +27,8 @@ pub(super) struct MemorySource {
     /// The partition that was served last.
     turn: u32,
     events: VecDeque<SourceEvent>,
-    /// Partitions that are asked back; at most one entry for each.
-    releasing: FuturesUnordered<BoxFuture<'static, Vec<u32>>>,
+    /// Partitions that are asked back, each with the assignment that is to end; at most one entry for each.
+    releasing: FuturesUnordered<BoxFuture<'static, Vec<(u32, Epoch)>>>,
     /// Whether it was told that another source has the group.
     waiting: bool,
 }
@@ -106,10 +106,12 @@ impl MemorySource {
             Order::Revoke(partitions) => {
                 let (reply, replied) = oneshot::channel();
                 let revoked = SourceEvent::Revoked { partitions: of(&partitions), reply };
+                let group = topic.group(&self.subscription.group, self.subscription.start);
+                let ending = group.epochs(&partitions);
                 // A reply that is dropped lets go too.
                 self.releasing.push(Box::pin(async move {
                     let _ = replied.await;
-                    partitions
+                    ending
                 }));
                 Some(revoked)
             }
@@ -171,14 +173,17 @@ impl MemorySource {
         })
     }
 
-    /// Partitions that were asked back may go.
-    fn released(&mut self, partitions: &[u32]) {
-        self.cursors.retain(|index, _| !partitions.contains(index));
+    /// Partitions that were asked back may go, unless they went and came again meanwhile.
+    fn released(&mut self, ending: Vec<(u32, Epoch)>) {
         let shared = self.shared.clone();
-        shared.change(|state| {
+        let partitions = shared.change(|state| {
             let topic = state.topic(&self.physical, None);
-            topic.group(&self.subscription.group, self.subscription.start).release(partitions);
+            let group = topic.group(&self.subscription.group, self.subscription.start);
+            let partitions: Vec<u32> = group.current(ending);
+            group.release(&partitions);
+            partitions
         });
+        self.cursors.retain(|index, _| !partitions.contains(index));
     }
 }
 
@@ -191,7 +196,7 @@ impl Source for MemorySource {
             }
             tokio::select! {
                 biased;
-                Some(partitions) = self.releasing.next() => self.released(&partitions),
+                Some(ending) = self.releasing.next() => self.released(ending),
                 // The sender lives as long as this source does.
                 _ = self.changed.changed() => {}
             }

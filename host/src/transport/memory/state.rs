@@ -175,6 +175,21 @@ impl Group {
         Some((assigned.0, self.checkpoints.get(index)?.clone()))
     }
 
+    /// Partitions with the last assignment of each.
+    pub(super) fn epochs(&self, partitions: &[u32]) -> Vec<(u32, Epoch)> {
+        let all = (0..).zip(&self.assigned).map(|(index, (epoch, _))| (index, *epoch));
+        all.filter(|(index, _)| partitions.contains(index)).collect()
+    }
+
+    /// The partitions of which these are still the assignments.
+    pub(super) fn current(&self, assignments: Vec<(u32, Epoch)>) -> Vec<u32> {
+        let is_current = |(index, epoch): &(u32, Epoch)| {
+            let assigned = usize::try_from(*index).ok().and_then(|index| self.assigned.get(index));
+            assigned == Some(&(*epoch, true))
+        };
+        assignments.into_iter().filter(is_current).map(|(index, _)| index).collect()
+    }
+
     /// Ends the assignment of partitions.
     pub(super) fn release(&mut self, partitions: &[u32]) {
         for (index, assigned) in (0..).zip(&mut self.assigned) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Period, Record, Size, Timestamp};
 use crate::transport::config::{Create, Retention};
 use crate::transport::contract::{PARTITIONS, Subject};
-use crate::transport::{Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
+use crate::transport::{Assignment, Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
 
 struct InMemory {
     memory: Memory,
@@ -103,6 +103,28 @@ async fn a_reply_that_is_dropped_lets_go() {
     write(&memory, 1).await;
     memory.assign("t", "g", &[0]);
     assert!(matches!(event(&mut *source).await, SourceEvent::Assigned(_)));
+}
+
+#[tokio::test]
+async fn a_late_reply_ends_only_the_assignment_that_was_asked_back() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    memory.revoke("t", "g", &[0]);
+    let SourceEvent::Revoked { reply, .. } = event(&mut *source).await else { panic!("not revoked") };
+    memory.lose("t", "g", &[0]);
+    assert!(matches!(event(&mut *source).await, SourceEvent::Lost(_)));
+    memory.assign("t", "g", &[0]);
+    let SourceEvent::Assigned(again) = event(&mut *source).await else { panic!("not assigned") };
+    reply.send(()).unwrap();
+    // Nothing is to be told now, so that the reply is what is looked at.
+    while futures::poll!(source.next(&demand())).is_ready() {}
+    write(&memory, 1).await;
+    let came = event(&mut *source).await;
+    assert!(matches!(&came, SourceEvent::Messages(batch) if batch.messages.len() == 1), "{came:?}");
+    let Assignment { partition, epoch, .. } = again[0].clone();
+    let commit = crate::transport::Commit { partition, epoch, checkpoint: Checkpoint::plain(Position(0)) };
+    assert_eq!(source.commit(vec![commit]).await, Ok(()));
 }
 
 #[tokio::test]
