@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::guard::guarded;
 use super::{Error, Keeper, Options, Upkeep, shrink};
 
 /// Writes in one transaction, at most.
@@ -64,7 +65,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> Result<(), Error> {
-        self.value = Some((self.job)(connection)?);
+        self.value = Some(guarded("the write", || (self.job)(connection))?);
         Ok(())
     }
 
@@ -73,7 +74,11 @@ where
         let missing = || Error::Unavailable("the write was not run".into());
         let answer = outcome.and_then(|()| value.ok_or_else(missing));
         if let Ok(value) = &answer {
-            then(value);
+            // The write stands whatever becomes of this; a panic is logged.
+            let _ = guarded("what follows a write", || {
+                then(value);
+                Ok(())
+            });
         }
         // Who no longer waits is not told.
         let _ = reply.send(answer);
@@ -175,7 +180,7 @@ impl Writer {
         let observed = data_version(&self.connection).and_then(|version| {
             if version != self.seen {
                 let transaction = self.connection.transaction()?;
-                keeper.observe(&transaction)?;
+                guarded("looking at what others wrote", || keeper.observe(&transaction))?;
                 self.seen = version;
             }
             Ok(())
@@ -209,7 +214,7 @@ impl Writer {
     fn keep<T>(&mut self, run: impl FnOnce(&dyn Keeper, &Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
         let Some(keeper) = self.options.keeper.clone() else { return Ok(None) };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let kept = run(&*keeper, &transaction)?;
+        let kept = guarded("upkeep", || run(&*keeper, &transaction))?;
         transaction.commit()?;
         Ok(Some(kept))
     }

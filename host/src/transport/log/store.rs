@@ -60,14 +60,15 @@ pub(super) struct Store {
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Store>>> = Mutex::new(BTreeMap::new());
 
 impl Store {
-    /// Opens a folder, and makes it where missing; the same store when it is open already.
+    /// Opens a folder, and makes it where missing; the same store when it is open already and still writes.
     pub(super) fn open(folder: &Path, clock: &Clock, timing: Timing) -> Result<Arc<Self>, Error> {
         let leases = folder.join(LEASES);
         let make = |error| Error::Unavailable(format!("folder {} cannot be made: {error}", folder.display()));
         fs::create_dir_all(&leases).map_err(make)?;
         let key = fs::canonicalize(folder).map_err(make)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = open.get(&key).and_then(Weak::upgrade) {
+        let store = open.get(&key).and_then(Weak::upgrade);
+        if let Some(store) = store.filter(|store| store.database.is_running()) {
             return Ok(store);
         }
         let store = Arc::new(Self::apart(folder, clock, timing)?);

@@ -14,7 +14,9 @@ use super::Shared;
 use super::state::{Log, Order, Topic, named};
 use crate::model::{Message, Partition};
 use crate::transport::cursor::Cursor;
-use crate::transport::{Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError};
+use crate::transport::{
+    Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError,
+};
 
 pub(super) struct MemorySource {
     shared: Arc<Shared>,

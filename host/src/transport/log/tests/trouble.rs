@@ -139,3 +139,19 @@ async fn a_lock_file_that_stays_behind_holds_nothing() {
     assigned(&mut *source).await;
     assert!(holder::is_alive(&log.store.leases, alive.id()));
 }
+
+#[tokio::test]
+async fn a_folder_whose_writer_broke_down_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { path: folder.path().to_owned() };
+    let open = || Log::open("bus", &config, BTreeMap::new(), Clock::system()).unwrap();
+    let broken = open();
+    let sink = broken.sink("t").await.unwrap();
+    sink.write(vec![record("a")]).await[0].clone().unwrap();
+    broken.store.database.break_down();
+    let answers = sink.write(vec![record("b")]).await;
+    assert!(matches!(&answers[..], [Err(WriteError::Unavailable { .. })]), "{answers:?}");
+    let anew = open();
+    assert_eq!(write(&anew, vec![record("b")]).await, [Ok(Written { partition: 0, position: Position(1) })]);
+    assert!(Arc::ptr_eq(&anew.store, &open().store));
+}
