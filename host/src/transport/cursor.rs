@@ -29,8 +29,10 @@ pub(super) struct Cursor {
     next: i64,
     /// The position that the next message to be written will get, as far as known.
     end: i64,
-    /// Read and not handed out: no more than was once demanded.
+    /// Read and not handed out: no more than was once demanded, and the source bounds it over all its partitions.
     ready: VecDeque<Message>,
+    /// Their bytes.
+    held: u64,
     told: Option<Told>,
 }
 
@@ -58,7 +60,7 @@ impl Cursor {
     /// Begins behind the checkpoint's base.
     pub(super) fn new(partition: Partition, checkpoint: Checkpoint, end: i64) -> Self {
         let next = checkpoint.base().0.saturating_add(1);
-        Self { partition, checkpoint, next, end, ready: VecDeque::new(), told: None }
+        Self { partition, checkpoint, next, end, ready: VecDeque::new(), held: 0, told: None }
     }
 
     /// Which partition.
@@ -92,7 +94,20 @@ impl Cursor {
             self.next = last.origin.position.0.saturating_add(1);
             self.grow(self.next);
         }
+        self.held += messages.iter().map(Message::size).sum::<u64>();
         self.ready.extend(messages);
+    }
+
+    /// Bytes that are read and not handed out.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Forgets what is read and not handed out: it is read again when it is wanted.
+    pub(super) fn put_back(&mut self) {
+        self.next = self.at();
+        self.ready.clear();
+        self.held = 0;
     }
 
     /// Goes on with `first`, the oldest position that is kept, when that is further. Messages before it that were not
@@ -135,6 +150,7 @@ impl Cursor {
                 break;
             }
             bytes = bytes.saturating_sub(size);
+            self.held = self.held.saturating_sub(size);
             messages.extend(self.ready.pop_front());
         }
         (!messages.is_empty()).then(|| self.batch(messages, now))
@@ -214,6 +230,16 @@ mod tests {
         assert_eq!(handed(&mut cursor, 2, 1000), [0, 1]);
         assert_eq!(handed(&mut cursor, 9, 25), [2, 3]);
         assert_eq!(handed(&mut cursor, 0, 1000), [0_i64; 0]);
+    }
+
+    #[test]
+    fn what_is_put_back_is_read_again() {
+        let mut cursor = cursor(Checkpoint::plain(Position(-1)), 9);
+        cursor.take_in(messages(0..6, 10));
+        assert_eq!(handed(&mut cursor, 2, 1000), [0, 1]);
+        assert_eq!((cursor.held(), cursor.next(), cursor.lag()), (40, 6, 7));
+        cursor.put_back();
+        assert_eq!((cursor.held(), cursor.next(), cursor.lag()), (0, 2, 7));
     }
 
     #[test]

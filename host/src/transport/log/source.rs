@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::board::View;
-use super::fetch::{self, Fetched, Plan};
+use super::fetch::{self, Fetched, Plan, READ_AHEAD};
 use super::holder::Holder;
 use super::lease::{self, Claim, Claimed, Granted, Sign};
 use super::store::Store;
@@ -237,7 +237,7 @@ impl Owned {
     }
 
     /// What is worth reading, of the partition whose turn it is first.
-    fn plan(&self, parts: &Parts, demand: &Demand) -> Option<Plan> {
+    fn plan(&mut self, parts: &Parts, demand: &Demand) -> Option<Plan> {
         let count = self.cursors.len();
         let wanted = (0..count).filter_map(|step| {
             let index = (self.turn + step) % count;
@@ -251,8 +251,22 @@ impl Owned {
             topic: parts.topic.clone(),
             group: self.group,
             epoch: self.epoch,
+            bytes: self.room_to_read(),
             wanted,
         })
+    }
+
+    /// Bytes that may be read. What is held at this point belongs to partitions that want nothing just now, for what
+    /// is wanted was handed out before: where it takes too much of the bound it is put back, lest the others wait.
+    fn room_to_read(&mut self) -> u64 {
+        if self.held() > READ_AHEAD / 2 {
+            self.cursors.iter_mut().for_each(Cursor::put_back);
+        }
+        READ_AHEAD.saturating_sub(self.held())
+    }
+
+    fn held(&self) -> u64 {
+        self.cursors.iter().map(Cursor::held).sum()
     }
 }
 
@@ -265,6 +279,14 @@ async fn finished(work: &mut Option<Work>) -> Done {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+impl LogSource {
+    /// Bytes that are read and not handed out.
+    pub(super) fn held(&self) -> u64 {
+        self.owned.as_ref().map_or(0, Owned::held)
     }
 }
 

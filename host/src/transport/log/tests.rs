@@ -15,6 +15,7 @@ use crate::transport::{
 
 mod leases;
 mod processes;
+mod read_ahead;
 mod retained;
 mod trouble;
 

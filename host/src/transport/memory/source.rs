@@ -151,6 +151,7 @@ impl MemorySource {
             }
             let Some(room) = demand.0.get(cursor.partition()).copied() else { continue };
             if cursor.wants(room) {
+                // They share the log's own bytes, so reading ahead takes no memory worth a bound.
                 let messages = log.from(cursor.next()).take(room.messages);
                 cursor.take_in(
                     messages.map(|message| named(message, &self.subscription.topic)).collect::<Vec<Message>>(),
