@@ -95,6 +95,26 @@ async fn one_step_removes_a_bounded_number_of_bytes() {
 }
 
 #[tokio::test]
+async fn a_retention_that_the_spec_no_longer_says_is_told_and_one_that_it_takes_back_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, SLOW);
+    let open = async |create: Option<Retention>| {
+        let create = create.map(|retention| Create { partitions: None, retention });
+        let job = move |connection: &Connection| {
+            let (topic, earlier) = topics::find_or_create(connection, &"t".into(), &"t".into(), create.as_ref())?;
+            Ok((topics::retention(connection, topic.id)?, earlier))
+        };
+        log.store.database.write(0, job).await.unwrap()
+    };
+    let (none, week) = (Retention::default(), Retention { age: Some(Period::from_millis(604_800_000)), size: None });
+    assert_eq!(open(None).await, (none, None));
+    assert_eq!(open(Some(week)).await, (week, None));
+    assert_eq!(open(None).await, (week, Some(week)));
+    assert_eq!(open(Some(none)).await, (none, None));
+    assert_eq!(open(None).await, (none, None));
+}
+
+#[tokio::test]
 async fn a_process_beats_though_retention_fails() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _) = kept(&folder, QUICK, Retention { age: Some(Period::from_millis(500)), size: None });
