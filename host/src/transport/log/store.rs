@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::board::Board;
+use super::holder;
 use super::keeper::Keeper;
 use super::lease::Process;
 use super::schema::SCHEMA;
@@ -79,6 +80,8 @@ impl Store {
 
     /// Opens a folder by itself, as another process would.
     pub(super) fn apart(folder: &Path, clock: &Clock, timing: Timing) -> Result<Self, Error> {
+        let leases = folder.join(LEASES);
+        holder::sweep(&leases);
         let board = Arc::new(Board::default());
         let process =
             Process { id: rand::random(), name: format!("process {} on {}", std::process::id(), host_name()) };
@@ -92,7 +95,7 @@ impl Store {
             clock: clock.clone(),
             keeper: Some(Arc::new(keeper)),
         })?;
-        Ok(Self { database, board, process, leases: folder.join(LEASES), timing })
+        Ok(Self { database, board, process, leases, timing })
     }
 }
 

@@ -155,3 +155,17 @@ async fn a_folder_whose_writer_broke_down_is_opened_anew() {
     assert_eq!(write(&anew, vec![record("b")]).await, [Ok(Written { partition: 0, position: Position(1) })]);
     assert!(Arc::ptr_eq(&anew.store, &open().store));
 }
+
+#[tokio::test]
+async fn opening_a_folder_sweeps_the_lock_files_of_the_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, QUICK);
+    let mut source = open_source(&log).await;
+    assigned(&mut *source).await;
+    std::fs::write(log.store.leases.join("left-behind.lock"), "").unwrap();
+    let other = apart(&folder, QUICK);
+    assert!(!log.store.leases.join("left-behind.lock").exists());
+    let mut second = open_source(&other).await;
+    let event = event(&mut *second).await;
+    assert!(is_in_use(&event), "the living keeps its lease: {event:?}");
+}
