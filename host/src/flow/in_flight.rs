@@ -115,6 +115,7 @@ impl InFlight {
                 self.lanes.enqueue(&batch.partition, lane, work);
             }
         }
+        assigned.window.pass(batch.passed);
         admitted
     }
 

@@ -34,7 +34,8 @@ fn admit(in_flight: &mut InFlight, index: u32, positions: std::ops::Range<i64>, 
         headers: Headers::default(),
         payload: Bytes::from(vec![0; bytes]),
     };
-    in_flight.admit(Batch { partition: partition(index), messages: positions.map(message).collect(), lag: 0 })
+    let passed = Position(positions.end - 1);
+    in_flight.admit(Batch { partition: partition(index), messages: positions.map(message).collect(), lag: 0, passed })
 }
 
 fn room(in_flight: &InFlight, index: u32) -> Option<usize> {
@@ -54,6 +55,21 @@ fn a_partition_whose_messages_may_start_uses_what_others_do_not_need() {
     in_flight.remove(&[partition(1)]);
     admit(&mut in_flight, 0, 0..4, 1);
     assert_eq!(room(&in_flight, 0), Some(6));
+}
+
+#[test]
+fn a_partition_whose_unread_messages_are_gone_is_idle_with_its_checkpoint_at_the_end() {
+    let mut in_flight = in_flight(Order::None);
+    in_flight.remove(&[partition(1)]);
+    admit(&mut in_flight, 0, 0..1, 1);
+    let work = in_flight.start().unwrap();
+    let gone = |passed| Batch { partition: partition(0), messages: Vec::new(), lag: 0, passed: Position(passed) };
+    in_flight.admit(gone(9));
+    assert!(!in_flight.is_idle(), "one is in hand");
+    assert_eq!(in_flight.states()[0].checkpoint, Some(Checkpoint::plain(Position(-1))));
+    assert!(in_flight.settle(work));
+    assert!(in_flight.is_idle());
+    assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(9)));
 }
 
 #[test]
@@ -211,7 +227,7 @@ mod any_interleaving {
             let messages = (*next..end).map(|position| message(index, position)).collect();
             *next = end;
             let lag = u64::try_from(LOG - end).unwrap();
-            self.in_flight.admit(Batch { partition: partition(index), messages, lag });
+            self.in_flight.admit(Batch { partition: partition(index), messages, lag, passed: Position(end - 1) });
         }
 
         fn settle(&mut self, which: usize) {

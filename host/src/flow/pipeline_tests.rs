@@ -159,9 +159,14 @@ fn partition() -> Partition {
     Partition::new("t", 0)
 }
 
+fn batch(messages: Vec<Message>) -> SourceEvent {
+    let passed = messages.last().map_or(Position(-1), |message| message.origin.position);
+    SourceEvent::Messages(Batch { partition: partition(), messages, lag: 0, passed })
+}
+
 fn messages(payloads: &[&'static str]) -> SourceEvent {
     let messages = (0..).zip(payloads).map(|(position, payload)| message(position, payload)).collect();
-    SourceEvent::Messages(Batch { partition: partition(), messages, lag: 0 })
+    batch(messages)
 }
 
 fn settings(order: config::Order) -> Settings {
@@ -258,7 +263,7 @@ async fn a_held_message_is_tried_alone_until_it_passes_and_uses_no_attempt() {
 /// The messages that follow the first.
 fn later(payloads: &[&'static str]) -> SourceEvent {
     let messages = (1..).zip(payloads).map(|(position, payload)| message(position, payload)).collect();
-    SourceEvent::Messages(Batch { partition: partition(), messages, lag: 0 })
+    batch(messages)
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,6 +102,14 @@ impl Window {
         Admission::Run(Ticket { partition: self.partition.clone(), epoch: self.epoch, position })
     }
 
+    /// Nothing up to `position` is still to come: what did not come is gone, and counts as settled.
+    pub fn pass(&mut self, position: Position) {
+        if self.last.is_none_or(|last| last < position) {
+            self.last = Some(position);
+            self.awaited = self.awaited.split_off(&Position(position.0.saturating_add(1)));
+        }
+    }
+
     /// Settles a message. A ticket of another assignment changes nothing.
     pub fn settle(&mut self, ticket: Ticket) {
         if ticket.epoch == self.epoch && self.unsettled.remove(&ticket.position) {
@@ -194,6 +202,19 @@ mod tests {
         assert_eq!(checkpoint(&window), "base 11");
         window.settle(ticket);
         assert_eq!(checkpoint(&window), "base 12");
+    }
+
+    #[test]
+    fn what_is_passed_needs_no_message_behind_it_and_no_ticket_is_passed() {
+        let mut window = window(Some(Checkpoint::new(Position(1), Position(9), vec![Position(3), Position(5)])));
+        let ticket = ticket(&mut window, 3);
+        window.pass(Position(19));
+        assert_eq!(checkpoint(&window), "base 2, settled above to 9 but [3]");
+        window.settle(ticket);
+        assert_eq!(checkpoint(&window), "base 19");
+        window.pass(Position(7));
+        assert_eq!(checkpoint(&window), "base 19");
+        assert_eq!(window.admit(Position(19)), Admission::Repeated);
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub struct Topic {
     /// Its name in the system, where that differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How to create it.
+    /// How to create it. Where this is left out, a topic that is there keeps the partitions and the retention that it
+    /// has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
 }
@@ -42,7 +43,7 @@ pub struct Create {
     /// How many partitions; 4 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<NonZeroU32>,
-    /// How long messages are kept; for ever where absent.
+    /// How long messages are kept; for ever where absent. Holds for a topic that is there too.
     #[serde(default)]
     pub retention: Retention,
 }
@@ -54,7 +55,7 @@ pub struct Retention {
     /// At most so old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age: Option<Period>,
-    /// At most so many bytes a topic.
+    /// At most so many bytes a topic; the newest message of a partition stays all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
 }

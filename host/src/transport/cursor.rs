@@ -20,6 +20,7 @@ const LAG_AGE: Duration = Duration::from_secs(1);
 /// | nothing was told yet | a partition without messages would never be known to be idle |
 /// | it became zero, or ceased to be | whether the partition is idle must be known at once |
 /// | it changed, and was told a second ago | nobody wants, so no messages carry it |
+/// | messages were passed that are gone | no message may follow that would carry the checkpoint over them |
 #[derive(Debug)]
 pub(super) struct Cursor {
     partition: Partition,
@@ -28,21 +29,48 @@ pub(super) struct Cursor {
     next: i64,
     /// The position that the next message to be written will get, as far as known.
     end: i64,
-    /// Read and not handed out: no more than was once demanded.
+    /// Read and not handed out: no more than was once demanded, and the source bounds it over all its partitions.
     ready: VecDeque<Message>,
-    told: Option<(u64, Instant)>,
+    /// Their bytes.
+    held: u64,
+    told: Option<Told>,
+}
+
+/// What the last batch said, and when.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    lag: u64,
+    passed: Position,
+    at: Instant,
+}
+
+/// The checkpoint once everything below `first` is gone and counts as settled. What is settled above stays exact.
+pub(super) fn past_what_is_gone(checkpoint: &Checkpoint, first: i64) -> Checkpoint {
+    let gone = Position(first.saturating_sub(1));
+    if gone <= checkpoint.base() {
+        return checkpoint.clone();
+    }
+    let unsettled: Vec<Position> = checkpoint.unsettled().iter().copied().filter(|position| *position > gone).collect();
+    let highest = checkpoint.highest().max(gone);
+    let base = unsettled.first().map_or(highest, |next| Position(next.0.saturating_sub(1)));
+    Checkpoint::new(base, highest, unsettled)
 }
 
 impl Cursor {
     /// Begins behind the checkpoint's base.
     pub(super) fn new(partition: Partition, checkpoint: Checkpoint, end: i64) -> Self {
         let next = checkpoint.base().0.saturating_add(1);
-        Self { partition, checkpoint, next, end, ready: VecDeque::new(), told: None }
+        Self { partition, checkpoint, next, end, ready: VecDeque::new(), held: 0, told: None }
     }
 
     /// Which partition.
     pub(super) fn partition(&self) -> &Partition {
         &self.partition
+    }
+
+    /// What the group has settled, as far as this assignment was told; what was passed is in it.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// The next position to read.
@@ -66,12 +94,28 @@ impl Cursor {
             self.next = last.origin.position.0.saturating_add(1);
             self.grow(self.next);
         }
+        self.held += messages.iter().map(Message::size).sum::<u64>();
         self.ready.extend(messages);
+    }
+
+    /// Bytes that are read and not handed out.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// Forgets what is read and not handed out: it is read again when it is wanted.
+    pub(super) fn put_back(&mut self) {
+        self.next = self.at();
+        self.ready.clear();
+        self.held = 0;
     }
 
     /// Goes on with `first`, the oldest position that is kept, when that is further. Messages before it that were not
     /// settled are an error, and the cursor stays, unless the subscription says to go on.
     pub(super) fn pass_what_is_gone(&mut self, first: i64, subscription: &Subscription) -> Result<(), TransportError> {
+        if first <= self.next {
+            return Ok(());
+        }
         if let Some((from, to)) = self.lost_below(first) {
             let partition = self.partition.clone();
             match subscription.on_lost_position {
@@ -80,7 +124,8 @@ impl Cursor {
                     "messages are LOST: they were not settled but are no longer kept; going on with the oldest that is"),
             }
         }
-        self.next = self.next.max(first);
+        self.checkpoint = past_what_is_gone(&self.checkpoint, first);
+        self.next = self.checkpoint.base().0.saturating_add(1).max(first);
         Ok(())
     }
 
@@ -105,6 +150,7 @@ impl Cursor {
                 break;
             }
             bytes = bytes.saturating_sub(size);
+            self.held = self.held.saturating_sub(size);
             messages.extend(self.ready.pop_front());
         }
         (!messages.is_empty()).then(|| self.batch(messages, now))
@@ -112,23 +158,33 @@ impl Cursor {
 
     /// A batch that only tells the lag, when that is due.
     pub(super) fn news(&mut self, now: Instant) -> Option<Batch> {
-        let lag = self.lag();
-        let due = self.told.is_none_or(|(told, at)| {
-            (told == 0) != (lag == 0) || told != lag && now.saturating_duration_since(at) >= LAG_AGE
+        let (lag, passed) = (self.lag(), self.passed());
+        let due = self.told.is_none_or(|told| {
+            let is_old = now.saturating_duration_since(told.at) >= LAG_AGE;
+            told.passed != passed || (told.lag == 0) != (lag == 0) || told.lag != lag && is_old
         });
         due.then(|| self.batch(Vec::new(), now))
     }
 
     fn batch(&mut self, messages: Vec<Message>, now: Instant) -> Batch {
-        let lag = self.lag();
-        self.told = Some((lag, now));
-        Batch { partition: self.partition.clone(), messages, lag }
+        let (lag, passed) = (self.lag(), self.passed());
+        self.told = Some(Told { lag, passed, at: now });
+        Batch { partition: self.partition.clone(), messages, lag, passed }
     }
 
     /// How many messages stand behind the last one that was handed out.
     fn lag(&self) -> u64 {
-        let at = self.ready.front().map_or(self.next, |message| message.origin.position.0);
-        u64::try_from(self.end.saturating_sub(at)).unwrap_or(0)
+        u64::try_from(self.end.saturating_sub(self.at())).unwrap_or(0)
+    }
+
+    /// The last position that is not still to be handed out.
+    fn passed(&self) -> Position {
+        Position(self.at().saturating_sub(1))
+    }
+
+    /// The next position to be handed out.
+    fn at(&self) -> i64 {
+        self.ready.front().map_or(self.next, |message| message.origin.position.0)
     }
 }
 
@@ -177,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_back_is_read_again() {
+        let mut cursor = cursor(Checkpoint::plain(Position(-1)), 9);
+        cursor.take_in(messages(0..6, 10));
+        assert_eq!(handed(&mut cursor, 2, 1000), [0, 1]);
+        assert_eq!((cursor.held(), cursor.next(), cursor.lag()), (40, 6, 7));
+        cursor.put_back();
+        assert_eq!((cursor.held(), cursor.next(), cursor.lag()), (0, 2, 7));
+    }
+
+    #[test]
     fn a_message_larger_than_the_room_comes_alone() {
         let mut cursor = cursor(Checkpoint::plain(Position(-1)), 2);
         cursor.take_in(messages(0..2, 10));
@@ -211,5 +277,35 @@ mod tests {
         assert_eq!(lost(21), Some((13, 17)));
         assert_eq!(lost(22), Some((13, 21)));
         assert_eq!(lost(30), Some((13, 29)));
+    }
+
+    #[test]
+    fn a_checkpoint_past_what_is_gone_keeps_what_is_settled_above() {
+        let at = |numbers: &[i64]| numbers.iter().copied().map(Position).collect::<Vec<_>>();
+        let checkpoint = Checkpoint::new(Position(10), Position(20), at(&[11, 13, 17]));
+        let past = |first| past_what_is_gone(&checkpoint, first);
+        assert_eq!(past(5), checkpoint);
+        assert_eq!(past(11), checkpoint, "all that is gone is settled");
+        assert_eq!(past(12), Checkpoint::new(Position(12), Position(20), at(&[13, 17])));
+        assert_eq!(past(14), Checkpoint::new(Position(16), Position(20), at(&[17])));
+        assert_eq!(past(18), Checkpoint::plain(Position(20)));
+        assert_eq!(past(30), Checkpoint::plain(Position(29)));
+    }
+
+    #[test]
+    fn what_was_passed_is_told_at_once_though_the_lag_is_the_same() {
+        let subscription = Subscription {
+            topic: "t".into(),
+            group: "g".into(),
+            start: crate::transport::Start::Earliest,
+            on_lost_position: OnLostPosition::Earliest,
+        };
+        let mut cursor = cursor(Checkpoint::plain(Position(-1)), 0);
+        let now = Instant::now();
+        assert_eq!(cursor.news(now).map(|batch| (batch.lag, batch.passed)), Some((0, Position(-1))));
+        cursor.grow(5);
+        cursor.pass_what_is_gone(5, &subscription).unwrap();
+        assert_eq!(cursor.news(now).map(|batch| (batch.lag, batch.passed)), Some((0, Position(4))));
+        assert_eq!(cursor.news(now), None);
     }
 }

@@ -51,7 +51,7 @@ pub trait Transport: Send + Sync {
     async fn source(&self, subscription: &Subscription) -> Result<Box<dyn Source>, TransportError>;
     /// Opens a sink. Fails when the topic is missing and cannot be created.
     async fn sink(&self, topic: &str) -> Result<Arc<dyn Sink>, TransportError>;
-    /// All topics there are, by name.
+    /// All topics there are, by every name by which they are read.
     async fn topics(&self) -> Result<Vec<TopicInfo>, TransportError>;
     /// The stored checkpoints of a group in a topic, by partition.
     async fn checkpoints(&self, topic: &str, group: &str) -> Result<Vec<(u32, Checkpoint)>, TransportError>;
@@ -120,7 +120,8 @@ pub struct Assignment {
     /// Which assignment of it.
     pub epoch: Epoch,
     /// What the group has settled already. Messages come from `base` on; those that the checkpoint calls settled are
-    /// the caller's to pass over.
+    /// the caller's to pass over. Where messages are gone and the subscription says to go on, they count as settled,
+    /// and this checkpoint is stored before it is told.
     pub checkpoint: Option<Checkpoint>,
 }
 
@@ -133,6 +134,8 @@ pub struct Batch {
     pub messages: Vec<Message>,
     /// How many messages were known to stand behind the last one, when they were read.
     pub lag: u64,
+    /// Nothing up to here is still to come in this assignment: it came, or is settled, or is gone.
+    pub passed: Position,
 }
 
 /// What a source reports.

@@ -27,17 +27,16 @@ pub(super) fn physical_name(topics: &BTreeMap<String, config::Topic>, topic: &st
     topics.get(topic).and_then(|topic| topic.name.clone()).unwrap_or_else(|| topic.to_owned())
 }
 
-/// Topics under their names in the spec; those that the spec does not name under their own, unless that name means
-/// another topic in the spec.
+/// Topics under every name by which they are read: their names in the spec, and their own, unless that one means
+/// another topic in the spec. So one topic may be listed more than once.
 pub(super) fn named_as_in_the_spec(
     topics: &BTreeMap<String, config::Topic>,
     physical: Vec<(String, Vec<PartitionInfo>)>,
 ) -> Vec<TopicInfo> {
     let mut named: Vec<TopicInfo> = Vec::new();
     for (system, partitions) in physical {
-        let names: Vec<&String> = topics.keys().filter(|topic| physical_name(topics, topic) == system).collect();
-        let unnamed = names.is_empty() && !topics.contains_key(&system);
-        let names = names.into_iter().chain(unnamed.then_some(&system));
+        let names = topics.keys().filter(|topic| physical_name(topics, topic) == system);
+        let names = names.chain((!topics.contains_key(&system)).then_some(&system));
         named.extend(names.map(|name| TopicInfo { name: name.clone(), partitions: partitions.clone() }));
     }
     named.sort_by(|one, other| one.name.cmp(&other.name));
@@ -74,11 +73,27 @@ mod tests {
     }
 
     #[test]
-    fn topics_have_their_names_in_the_spec() {
+    fn topics_are_listed_by_every_name_that_reads_them() {
         let named = |name: &str| config::Topic { name: Some(name.to_owned()), create: None };
         let topics = BTreeMap::from([("a".to_owned(), named("x")), ("b".to_owned(), named("x"))]);
         let physical = ["x", "a", "y"].map(|name| (name.to_owned(), Vec::new())).into();
         let names: Vec<String> = named_as_in_the_spec(&topics, physical).into_iter().map(|topic| topic.name).collect();
-        assert_eq!(names, ["a", "b", "y"], "the system's own `a` is hidden behind the spec's");
+        assert_eq!(names, ["a", "b", "x", "y"], "the system's own `a` is hidden behind the spec's");
+    }
+
+    #[tokio::test]
+    async fn a_topic_that_is_read_by_its_own_name_is_listed_though_the_spec_has_another_name_for_it() {
+        let topics = BTreeMap::from([("a".to_owned(), config::Topic { name: Some("x".to_owned()), create: None })]);
+        let memory = config::Config { topics, ..config(None, Some(memory::Config {})) };
+        let transport = open("bus", &memory, Clock::system()).unwrap();
+        let record = crate::model::Record { partition: Some(0), ..crate::model::Record::default() };
+        transport.sink("a").await.unwrap().write(vec![record]).await.remove(0).unwrap();
+        let ends: Vec<_> =
+            transport.topics().await.unwrap().into_iter().map(|topic| (topic.name, topic.partitions[0].end)).collect();
+        assert_eq!(ends, [("a".to_owned(), 1), ("x".to_owned(), 1)]);
+        assert_eq!(
+            transport.read(&crate::model::Partition::new("x", 0), crate::model::Position(0), 9).await.unwrap().len(),
+            1
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! process go through one thread that commits what lies there as one group, with full durability before any of them
 //! is answered; reads are short transactions on connections of their own. Knows nothing of what is stored.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -15,6 +16,7 @@ use crate::model::Clock;
 
 mod connection;
 mod error;
+mod guard;
 mod readers;
 mod shrink;
 mod writer;
@@ -47,7 +49,7 @@ pub struct Options {
     pub busy: Duration,
     /// How often it is looked whether another process has written.
     pub poll: Duration,
-    /// How often [`Keeper::upkeep`] runs.
+    /// How often [`Keeper::beat`] and [`Keeper::upkeep`] run.
     pub upkeep_every: Duration,
     /// Monotonic time.
     pub clock: Clock,
@@ -59,7 +61,10 @@ pub struct Options {
 pub trait Keeper: Send + Sync {
     /// Another connection, usually another process's, has written. It can be a false alarm.
     fn observe(&self, connection: &Connection) -> Result<(), Error>;
+    /// Says that this process lives, in a transaction of its own: what becomes of upkeep does not matter.
+    fn beat(&self, connection: &Connection) -> Result<(), Error>;
     /// Regular work, in a transaction of its own. It should touch at most about a thousand rows: writers wait for it.
+    /// When it fails that is logged, and it is tried again at its next time.
     fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error>;
 }
 
@@ -88,12 +93,25 @@ impl Database {
         let connection = connection::writer(&options)?;
         let readers = Arc::new(Readers::new(options.path.clone(), options.busy));
         let (inbox, jobs) = mpsc::channel();
+        let path = options.path.clone();
         let writer = Writer::new(connection, jobs, options)?;
+        // What others run there is guarded by itself; this is for the thread's own mistakes.
+        let run = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| writer.run())) {
+                error!(database = %path.display(), reason = guard::reason(&*panic),
+                    "the writer thread has ended in a panic: nothing more is written until the database is opened again");
+            }
+        };
         let thread = thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || writer.run())
+            .spawn(run)
             .map_err(|error| Error::Unavailable(format!("no thread for the writer: {error}")))?;
         Ok(Self { inbox: Some(inbox), room: Arc::new(Semaphore::new(QUEUE)), readers, thread: Some(thread) })
+    }
+
+    /// Whether it still writes. When not, only opening the file again helps.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Runs `job` in the writer's next transaction; what it answers is durable. Writes are done in the order in which
@@ -140,8 +158,9 @@ impl Drop for Database {
         self.inbox.take();
         let Some(thread) = self.thread.take() else { return };
         // Joined, so that the file is closed when this returns. The writer itself cannot wait for its own end.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            error!("the writer thread of a database ended in a panic");
+        if thread.thread().id() != thread::current().id() {
+            // A panic was logged by the thread itself.
+            let _ = thread.join();
         }
     }
 }

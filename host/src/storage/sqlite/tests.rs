@@ -160,6 +160,7 @@ async fn dropping_finishes_what_waits_and_closes_the_file() {
 struct Counting {
     observed: std::sync::atomic::AtomicI64,
     woken: tokio::sync::Notify,
+    beats: AtomicUsize,
     upkeep: AtomicUsize,
 }
 
@@ -168,6 +169,11 @@ impl Keeper for Counting {
         let count: i64 = connection.query_row("SELECT count(*) FROM number", (), |row| row.get(0))?;
         self.observed.store(count, Ordering::SeqCst);
         self.woken.notify_one();
+        Ok(())
+    }
+
+    fn beat(&self, _: &Connection) -> Result<(), Error> {
+        self.beats.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
 
@@ -202,6 +208,150 @@ async fn upkeep_goes_on_until_it_is_done() {
     while keeper.upkeep.load(Ordering::SeqCst) < 3 {
         keeper.woken.notified().await;
     }
+}
+
+/// A keeper whose upkeep fails after it has written.
+#[derive(Default)]
+struct Failing {
+    beats: AtomicUsize,
+    upkeep: AtomicUsize,
+    woken: tokio::sync::Notify,
+}
+
+impl Keeper for Failing {
+    fn observe(&self, _: &Connection) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn beat(&self, connection: &Connection) -> Result<(), Error> {
+        let beat = self.beats.fetch_add(1, Ordering::SeqCst);
+        insert(i64::try_from(beat).unwrap())(connection).map(drop)
+    }
+
+    fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error> {
+        insert(-1)(connection)?;
+        self.upkeep.fetch_add(1, Ordering::SeqCst);
+        self.woken.notify_one();
+        Err(Error::Unavailable("told to fail".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_beat_stands_though_upkeep_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Arc::new(Failing::default());
+    let upkeep_every = Duration::from_millis(1);
+    let database = Database::open(Options { keeper: Some(keeper.clone()), upkeep_every, ..options(&folder) }).unwrap();
+    while keeper.upkeep.load(Ordering::SeqCst) < 3 {
+        keeper.woken.notified().await;
+    }
+    drop(database);
+    let beats = i64::try_from(keeper.beats.load(Ordering::SeqCst)).unwrap();
+    assert!(beats >= 3);
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), (0..beats).collect::<Vec<_>>());
+}
+
+/// A write whose answer panics, which no guard is around.
+struct Deadly;
+
+impl Job for Deadly {
+    fn weight(&self) -> u64 {
+        0
+    }
+
+    fn run(&mut self, _: &Connection) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, _: Result<(), Error>) {
+        panic!("told to panic");
+    }
+}
+
+impl Database {
+    /// Ends the writer thread by a panic.
+    pub(crate) fn break_down(&self) {
+        self.inbox.as_ref().unwrap().send(Box::new(Deadly)).unwrap();
+        while self.is_running() {
+            thread::yield_now();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_panics_is_an_error_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Arc::new(Database::open(options(&folder)).unwrap());
+    let (release, held) = hold_up(&database).await;
+    let panics = |connection: &Connection| -> Result<i64, Error> {
+        insert(2)(connection)?;
+        panic!("told to panic");
+    };
+    let mut first = Box::pin(database.write(0, insert(1)));
+    let mut guilty = Box::pin(database.write(0, panics));
+    let mut then = Box::pin(database.write_then(0, insert(3), |_| panic!("told to panic")));
+    assert!(futures::poll!(&mut first).is_pending());
+    assert!(futures::poll!(&mut guilty).is_pending());
+    assert!(futures::poll!(&mut then).is_pending());
+    drop(release);
+    held.await.unwrap().unwrap();
+    assert_eq!(first.await, Ok(1));
+    assert_eq!(guilty.await, Err(Error::Unavailable("the write panicked: told to panic".into())));
+    assert_eq!(then.await, Ok(3), "it is durable all the same");
+    assert_eq!(database.write(0, insert(4)).await, Ok(4));
+    assert!(database.is_running());
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [1, 3, 4]);
+}
+
+/// A keeper that panics wherever it can.
+#[derive(Default)]
+struct Panicking(AtomicUsize, tokio::sync::Notify);
+
+impl Panicking {
+    fn panic(&self) -> ! {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        self.1.notify_one();
+        panic!("told to panic");
+    }
+}
+
+impl Keeper for Panicking {
+    fn observe(&self, _: &Connection) -> Result<(), Error> {
+        self.panic()
+    }
+
+    fn beat(&self, _: &Connection) -> Result<(), Error> {
+        self.panic()
+    }
+
+    fn upkeep(&self, _: &Connection) -> Result<Upkeep, Error> {
+        self.panic()
+    }
+}
+
+#[tokio::test]
+async fn a_keeper_that_panics_ends_no_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let keeper = Arc::new(Panicking::default());
+    let upkeep_every = Duration::from_millis(1);
+    let database = Database::open(Options { keeper: Some(keeper.clone()), upkeep_every, ..options(&folder) }).unwrap();
+    let other = Connection::open(folder.path().join("test.sqlite")).unwrap();
+    other.execute("INSERT INTO number VALUES (100)", ()).unwrap();
+    while keeper.0.load(Ordering::SeqCst) < 5 {
+        keeper.1.notified().await;
+    }
+    assert_eq!(database.write(0, insert(1)).await, Ok(1));
+}
+
+#[tokio::test]
+async fn a_writer_that_ended_in_a_panic_answers_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    assert!(database.is_running());
+    database.break_down();
+    assert_eq!(database.write(0, insert(1)).await, Err(closed()));
+    let again = Database::open(options(&folder)).unwrap();
+    assert_eq!(again.write(0, insert(2)).await, Ok(2));
 }
 
 #[test]

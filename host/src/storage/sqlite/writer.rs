@@ -9,7 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Error, Options, Upkeep, shrink};
+use super::guard::guarded;
+use super::{Error, Keeper, Options, Upkeep, shrink};
 
 /// Writes in one transaction, at most.
 const GROUP_JOBS: usize = 4096;
@@ -64,7 +65,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> Result<(), Error> {
-        self.value = Some((self.job)(connection)?);
+        self.value = Some(guarded("the write", || (self.job)(connection))?);
         Ok(())
     }
 
@@ -73,7 +74,11 @@ where
         let missing = || Error::Unavailable("the write was not run".into());
         let answer = outcome.and_then(|()| value.ok_or_else(missing));
         if let Ok(value) = &answer {
-            then(value);
+            // The write stands whatever becomes of this; a panic is logged.
+            let _ = guarded("what follows a write", || {
+                then(value);
+                Ok(())
+            });
         }
         // Who no longer waits is not told.
         let _ = reply.send(answer);
@@ -95,6 +100,7 @@ pub(super) struct Writer {
     /// SQLite's count of what other connections have written.
     seen: i64,
     next_poll: Instant,
+    next_beat: Instant,
     next_upkeep: Instant,
     /// Whether something was written since the last upkeep.
     busy: bool,
@@ -104,14 +110,15 @@ impl Writer {
     pub(super) fn new(connection: Connection, jobs: Receiver<Box<dyn Job>>, options: Options) -> Result<Self, Error> {
         let now = options.clock.now();
         let seen = data_version(&connection)?;
-        let next_upkeep = now + options.upkeep_every;
-        Ok(Self { connection, jobs, seen, next_poll: now + options.poll, next_upkeep, busy: true, options })
+        let next = now + options.upkeep_every;
+        let next_poll = now + options.poll;
+        Ok(Self { connection, jobs, seen, next_poll, next_beat: next, next_upkeep: next, busy: true, options })
     }
 
     /// Runs until nobody can send any more and everything sent is done.
     pub(super) fn run(mut self) {
         loop {
-            let wake = self.next_poll.min(self.next_upkeep);
+            let wake = self.next_poll.min(self.next_beat).min(self.next_upkeep);
             match self.jobs.recv_timeout(wake.saturating_duration_since(self.options.clock.now())) {
                 Ok(job) => {
                     let group = self.gather(job);
@@ -124,6 +131,10 @@ impl Writer {
             if now >= self.next_poll {
                 self.next_poll = now + self.options.poll;
                 self.observe();
+            }
+            if now >= self.next_beat {
+                self.next_beat = now + self.options.upkeep_every;
+                self.beat();
             }
             if now >= self.next_upkeep {
                 self.upkeep(now);
@@ -169,7 +180,7 @@ impl Writer {
         let observed = data_version(&self.connection).and_then(|version| {
             if version != self.seen {
                 let transaction = self.connection.transaction()?;
-                keeper.observe(&transaction)?;
+                guarded("looking at what others wrote", || keeper.observe(&transaction))?;
                 self.seen = version;
             }
             Ok(())
@@ -180,11 +191,18 @@ impl Writer {
         }
     }
 
+    fn beat(&mut self) {
+        if let Err(error) = self.keep(|keeper, connection| keeper.beat(connection)) {
+            warn!(database = %self.options.path.display(), %error,
+                "cannot say that this process lives: another may take its leases; trying again");
+        }
+    }
+
     fn upkeep(&mut self, now: Instant) {
         let idle = !std::mem::take(&mut self.busy);
         self.next_upkeep = now + self.options.upkeep_every;
-        let outcome = self.keep();
-        match outcome {
+        let outcome = self.keep(|keeper, connection| keeper.upkeep(connection));
+        match outcome.map(|upkeep| upkeep.unwrap_or(Upkeep::Done)) {
             Ok(Upkeep::More) => self.next_upkeep = now,
             Ok(Upkeep::Done) if idle => self.shrink(),
             Ok(Upkeep::Done) => {}
@@ -192,12 +210,13 @@ impl Writer {
         }
     }
 
-    fn keep(&mut self) -> Result<Upkeep, Error> {
-        let Some(keeper) = self.options.keeper.clone() else { return Ok(Upkeep::Done) };
+    /// What the keeper does, in a transaction of its own; nothing without a keeper.
+    fn keep<T>(&mut self, run: impl FnOnce(&dyn Keeper, &Connection) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let Some(keeper) = self.options.keeper.clone() else { return Ok(None) };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let upkeep = keeper.upkeep(&transaction)?;
+        let kept = guarded("upkeep", || run(&*keeper, &transaction))?;
         transaction.commit()?;
-        Ok(upkeep)
+        Ok(Some(kept))
     }
 
     /// Gives disk space back, a step at a time. Only when idle: appends use free pages again, and cutting the

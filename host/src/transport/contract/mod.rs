@@ -25,10 +25,12 @@ use crate::model::{Checkpoint, Message, Partition, Position, Record};
 
 mod groups;
 mod reading;
+mod retention;
 mod writing;
 
 pub use groups::*;
 pub use reading::*;
+pub use retention::*;
 pub use writing::*;
 
 /// How many partitions the topics of a subject have.
@@ -54,6 +56,8 @@ pub trait Subject: Send + Sync {
     async fn take_away(&self, topic: &str, group: &str);
     /// Lets the source have them again.
     async fn give_back(&self, topic: &str, group: &str);
+    /// Removes a partition's messages before a position, as retention does.
+    async fn forget(&self, topic: &str, partition: u32, before: Position);
 }
 
 /// Makes one test of each fact. The argument is an expression that gives a [`Subject`].
@@ -86,6 +90,10 @@ macro_rules! transport_contract {
             two_groups_know_nothing_of_each_other
             a_commit_after_the_partition_is_gone_is_refused
             a_commit_of_an_earlier_assignment_is_refused
+            // retention
+            what_is_gone_is_passed_for_good
+            what_is_settled_above_what_is_gone_stays_settled
+            what_goes_while_it_waits_to_be_read_is_passed
             // writing
             a_chosen_partition_is_taken
             one_key_stays_in_one_partition
@@ -126,9 +134,19 @@ impl Reader {
 
     async fn start(transport: &dyn Transport, topic: &str, group: &str, start: Start) -> Self {
         let on_lost_position = OnLostPosition::Fail;
-        let subscription = Subscription { topic: topic.into(), group: group.into(), start, on_lost_position };
+        Self::of(transport, Subscription { topic: topic.into(), group: group.into(), start, on_lost_position }).await
+    }
+
+    /// Of a group that goes on with the oldest message when others are gone.
+    async fn open_going_on(transport: &dyn Transport, topic: &str, group: &str) -> Self {
+        let (start, on_lost_position) = (Start::Earliest, OnLostPosition::Earliest);
+        Self::of(transport, Subscription { topic: topic.into(), group: group.into(), start, on_lost_position }).await
+    }
+
+    async fn of(transport: &dyn Transport, subscription: Subscription) -> Self {
         let source = transport.source(&subscription).await.unwrap();
-        let mut reader = Self { topic: topic.into(), source, assignments: BTreeMap::new(), lag: BTreeMap::new() };
+        let topic = subscription.topic;
+        let mut reader = Self { topic, source, assignments: BTreeMap::new(), lag: BTreeMap::new() };
         reader.wait_for_partitions().await;
         reader
     }

@@ -13,8 +13,9 @@ use crate::transport::Room;
 
 /// Messages read in one transaction, at most.
 const MESSAGES: usize = 1000;
-/// Bytes read in one transaction; a single larger message is read alone.
-const BYTES: u64 = 16 << 20;
+/// Bytes that a source has read and not handed out, over all its partitions. One message more may come, whatever its
+/// size, or a large one would never.
+pub(super) const READ_AHEAD: u64 = 16 << 20;
 
 /// What to read.
 pub(super) struct Plan {
@@ -22,6 +23,8 @@ pub(super) struct Plan {
     pub(super) topic: Arc<Topic>,
     pub(super) group: i64,
     pub(super) epoch: i64,
+    /// At most so many bytes.
+    pub(super) bytes: u64,
     /// Index of the partition, next position, and room for messages, in order of turn.
     pub(super) wanted: Vec<(usize, i64, Room)>,
 }
@@ -51,7 +54,7 @@ pub(super) fn fetch(connection: &Connection, plan: &Plan) -> Result<Fetched, Err
         return Ok(Fetched::NotOwned);
     }
     let bounds = topics::bounds(connection, plan.topic.id)?;
-    let mut bytes = BYTES;
+    let mut bytes = plan.bytes;
     let mut read = Vec::new();
     let share = (MESSAGES / plan.wanted.len().max(1)).max(1);
     for (index, from, room) in &plan.wanted {

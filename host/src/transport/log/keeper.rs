@@ -22,8 +22,11 @@ impl sqlite::Keeper for Keeper {
         self.board.refresh_all(connection)
     }
 
+    fn beat(&self, connection: &Connection) -> Result<(), Error> {
+        lease::beat(connection, self.process)
+    }
+
     fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error> {
-        lease::beat(connection, self.process)?;
         retention::step(connection, self.clock.wall())
     }
 }

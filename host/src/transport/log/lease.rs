@@ -16,7 +16,8 @@ use super::topics::{self, Topic};
 use super::{checkpoints, holder};
 use crate::model::{Checkpoint, Partition, Position};
 use crate::storage::sqlite::Error;
-use crate::transport::{Commit, PartitionInfo, Start};
+use crate::transport::cursor::past_what_is_gone;
+use crate::transport::{Commit, OnLostPosition, PartitionInfo, Start};
 
 /// Who asks for a group of a topic.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Claim {
     pub(super) group: Arc<str>,
     /// Where the group begins when it is new.
     pub(super) start: Start,
+    /// Whether what is gone is passed.
+    pub(super) on_lost_position: OnLostPosition,
     /// The folder of lock files.
     pub(super) folder: PathBuf,
     /// The claimer's lock file.
@@ -74,7 +77,8 @@ pub(super) struct Granted {
     pub(super) group: i64,
     /// The number of this ownership.
     pub(super) epoch: i64,
-    /// By partition: what the group has settled, and which messages there are.
+    /// By partition: what the group had settled, and which messages there are. Where what is gone is to be passed, the
+    /// stored checkpoint is past it already.
     pub(super) partitions: Vec<(Checkpoint, PartitionInfo)>,
 }
 
@@ -112,7 +116,11 @@ fn restore(connection: &Connection, claim: &Claim, group: i64) -> Result<Vec<(Ch
     let restored = (0..).zip(bounds).zip(&claim.topic.logs).map(|((partition, bounds), log)| {
         let stored = checkpoints::stored(connection, &claim.topic, (group, &claim.group), partition)?;
         if let Some(checkpoint) = stored {
-            return within(claim, partition, checkpoint, bounds);
+            let (checkpoint, bounds) = within(claim, partition, checkpoint, bounds)?;
+            if claim.on_lost_position == OnLostPosition::Earliest {
+                store_past(connection, (group, *log), &checkpoint, bounds.first)?;
+            }
+            return Ok((checkpoint, bounds));
         }
         let start = match claim.start {
             Start::Earliest => bounds.first,
@@ -123,6 +131,19 @@ fn restore(connection: &Connection, claim: &Claim, group: i64) -> Result<Vec<(Ch
         Ok((checkpoint, bounds))
     });
     restored.collect()
+}
+
+/// In the claim's own transaction, so that the next owner does not find the same messages lost again.
+fn store_past(
+    connection: &Connection,
+    (group, log): (i64, i64),
+    checkpoint: &Checkpoint,
+    first: i64,
+) -> Result<(), Error> {
+    match past_what_is_gone(checkpoint, first) {
+        past if past == *checkpoint => Ok(()),
+        past => checkpoints::store(connection, group, log, &past),
+    }
 }
 
 /// A checkpoint of messages that were never written would pass those that will be.

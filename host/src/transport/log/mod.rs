@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::config::Topic as TopicConfig;
+use super::config::{Retention, Topic as TopicConfig};
 use super::{PartitionInfo, Room, Sink, Source, Subscription, TopicInfo, Transport, TransportError};
 use crate::model::{Checkpoint, Clock, Message, Partition, Position};
 use crate::storage::sqlite::Error;
@@ -86,7 +86,12 @@ impl Log {
         let create = self.topics.get(topic).and_then(|topic| topic.create.clone());
         let wanted = create.as_ref().and_then(|create| create.partitions).map(u32::from);
         let job = move |connection: &Connection| topics::find_or_create(connection, &name, &physical, create.as_ref());
-        let found = self.store.database.write(0, job).await.map_err(|error| failure(&self.name, error))?;
+        let is_new = self.known(topic).is_none();
+        let (found, earlier) = self.store.database.write(0, job).await.map_err(|error| failure(&self.name, error))?;
+        if let Some(Retention { age, size }) = earlier.filter(|_| is_new) {
+            tracing::warn!(transport = %self.name, topic, ?age, ?size,
+                "the topic keeps the retention that an earlier spec gave it; `create: {{}}` would keep messages for ever");
+        }
         if wanted.is_some_and(|wanted| wanted != found.partitions()) {
             tracing::warn!(transport = %self.name, topic, partitions = found.partitions(), wanted,
                 "the topic keeps the number of partitions that it was made with");

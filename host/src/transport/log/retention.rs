@@ -12,19 +12,38 @@ use crate::transport::config::Retention;
 
 /// Messages removed in one transaction, at most.
 const STEP: usize = 1000;
+/// Bytes removed in one transaction, about: the one that reaches it still goes.
+const STEP_BYTES: i64 = 16 << 20;
 /// Messages looked at at a time.
 const LOOK: i64 = 128;
 
 /// Removes some of what is kept no longer in any topic.
 pub(super) fn step(connection: &Connection, now: Timestamp) -> Result<Upkeep, Error> {
-    let mut left = STEP;
+    let mut budget = Budget { messages: STEP, bytes: STEP_BYTES };
     for (topic, retention) in bounded_topics(connection)? {
-        left -= trim(connection, topic, retention, now, left)?;
-        if left == 0 {
+        trim(connection, topic, retention, now, &mut budget)?;
+        if budget.is_spent() {
             return Ok(Upkeep::More);
         }
     }
     Ok(Upkeep::Done)
+}
+
+/// What one transaction may still remove.
+struct Budget {
+    messages: usize,
+    bytes: i64,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.messages == 0 || self.bytes <= 0
+    }
+
+    fn spend(&mut self, bytes: i64) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
 }
 
 fn bounded_topics(connection: &Connection) -> Result<Vec<(i64, Retention)>, Error> {
@@ -34,29 +53,33 @@ fn bounded_topics(connection: &Connection) -> Result<Vec<(i64, Retention)>, Erro
     Ok(topics.collect::<Result<_, _>>()?)
 }
 
-/// Removes at most so many messages of a topic; says how many.
-fn trim(connection: &Connection, topic: i64, keep: Retention, now: Timestamp, most: usize) -> Result<usize, Error> {
+/// Removes messages of a topic until none is too old and they are not too many, or the budget is spent.
+fn trim(
+    connection: &Connection,
+    topic: i64,
+    keep: Retention,
+    now: Timestamp,
+    budget: &mut Budget,
+) -> Result<(), Error> {
     let mut logs = logs_of(connection, topic)?;
     let mut bytes: i64 = logs.iter().map(|log| log.bytes).sum();
     let limit = keep.size.map_or(i64::MAX, |size| i64::try_from(size.0).unwrap_or(i64::MAX));
     let age = keep.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX));
     let oldest = age.map_or(i64::MIN, |age| i64::try_from(now.0).unwrap_or(i64::MAX).saturating_sub(age));
-    let mut removed = 0;
-    while removed < most {
+    while !budget.is_spent() {
         for log in &mut logs {
             log.look(connection)?;
         }
-        let Some(log) = logs.iter_mut().filter(|log| log.age().is_some()).min_by_key(|log| log.age()) else { break };
-        if bytes <= limit && log.age().is_none_or(|time| time >= oldest) {
-            break;
-        }
-        bytes -= log.remove();
-        removed += 1;
+        let goes = |log: &&mut Log| log.age().is_some_and(|time| time < oldest) || bytes > limit && log.has_several();
+        let Some(log) = logs.iter_mut().filter(goes).min_by_key(|log| log.age()) else { break };
+        let size = log.remove();
+        bytes -= size;
+        budget.spend(size);
     }
     for log in logs {
         log.store(connection)?;
     }
-    Ok(removed)
+    Ok(())
 }
 
 /// The old end of one log.
@@ -97,6 +120,12 @@ impl Log {
     /// The time of the oldest message.
     fn age(&self) -> Option<i64> {
         self.heads.front().map(|(time, _)| *time)
+    }
+
+    /// Whether there are messages behind the oldest one. The newest never goes for its size: it could not be read at
+    /// all where it is larger than its topic may be.
+    fn has_several(&self) -> bool {
+        self.age().is_some() && self.first.1 + 1 < self.end
     }
 
     /// Removes the oldest message; says what it weighed.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::board::View;
-use super::fetch::{self, Fetched, Plan};
+use super::fetch::{self, Fetched, Plan, READ_AHEAD};
 use super::holder::Holder;
 use super::lease::{self, Claim, Claimed, Granted, Sign};
 use super::store::Store;
@@ -132,6 +132,7 @@ impl LogSource {
             topic: topic.clone(),
             group: self.parts.subscription.group.clone(),
             start: self.parts.subscription.start,
+            on_lost_position: self.parts.subscription.on_lost_position,
             folder: store.leases.clone(),
             holder: self.holder.id().to_owned(),
             process: store.process.clone(),
@@ -173,12 +174,12 @@ impl LogSource {
         let mut owned = Owned { group, epoch, cursors: Vec::new(), turn: 0 };
         for (index, (checkpoint, bounds)) in (0..).zip(partitions) {
             let partition = Partition::new(topic.name.clone(), index);
-            let mut cursor = Cursor::new(partition.clone(), checkpoint.clone(), bounds.end);
+            let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
             if let Err(error) = cursor.pass_what_is_gone(bounds.first, &self.parts.subscription) {
                 return self.fail(error);
             }
             let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(checkpoint) });
+            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
             owned.cursors.push(cursor);
         }
         self.owned = Some(owned);
@@ -236,7 +237,7 @@ impl Owned {
     }
 
     /// What is worth reading, of the partition whose turn it is first.
-    fn plan(&self, parts: &Parts, demand: &Demand) -> Option<Plan> {
+    fn plan(&mut self, parts: &Parts, demand: &Demand) -> Option<Plan> {
         let count = self.cursors.len();
         let wanted = (0..count).filter_map(|step| {
             let index = (self.turn + step) % count;
@@ -250,8 +251,22 @@ impl Owned {
             topic: parts.topic.clone(),
             group: self.group,
             epoch: self.epoch,
+            bytes: self.room_to_read(),
             wanted,
         })
+    }
+
+    /// Bytes that may be read. What is held at this point belongs to partitions that want nothing just now, for what
+    /// is wanted was handed out before: where it takes too much of the bound it is put back, lest the others wait.
+    fn room_to_read(&mut self) -> u64 {
+        if self.held() > READ_AHEAD / 2 {
+            self.cursors.iter_mut().for_each(Cursor::put_back);
+        }
+        READ_AHEAD.saturating_sub(self.held())
+    }
+
+    fn held(&self) -> u64 {
+        self.cursors.iter().map(Cursor::held).sum()
     }
 }
 
@@ -264,6 +279,14 @@ async fn finished(work: &mut Option<Work>) -> Done {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+impl LogSource {
+    /// Bytes that are read and not handed out.
+    pub(super) fn held(&self) -> u64 {
+        self.owned.as_ref().map_or(0, Owned::held)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::board::Board;
+use super::holder;
 use super::keeper::Keeper;
 use super::lease::Process;
 use super::schema::SCHEMA;
@@ -60,14 +61,15 @@ pub(super) struct Store {
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Store>>> = Mutex::new(BTreeMap::new());
 
 impl Store {
-    /// Opens a folder, and makes it where missing; the same store when it is open already.
+    /// Opens a folder, and makes it where missing; the same store when it is open already and still writes.
     pub(super) fn open(folder: &Path, clock: &Clock, timing: Timing) -> Result<Arc<Self>, Error> {
         let leases = folder.join(LEASES);
         let make = |error| Error::Unavailable(format!("folder {} cannot be made: {error}", folder.display()));
         fs::create_dir_all(&leases).map_err(make)?;
         let key = fs::canonicalize(folder).map_err(make)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = open.get(&key).and_then(Weak::upgrade) {
+        let store = open.get(&key).and_then(Weak::upgrade);
+        if let Some(store) = store.filter(|store| store.database.is_running()) {
             return Ok(store);
         }
         let store = Arc::new(Self::apart(folder, clock, timing)?);
@@ -78,6 +80,8 @@ impl Store {
 
     /// Opens a folder by itself, as another process would.
     pub(super) fn apart(folder: &Path, clock: &Clock, timing: Timing) -> Result<Self, Error> {
+        let leases = folder.join(LEASES);
+        holder::sweep(&leases);
         let board = Arc::new(Board::default());
         let process =
             Process { id: rand::random(), name: format!("process {} on {}", std::process::id(), host_name()) };
@@ -91,7 +95,7 @@ impl Store {
             clock: clock.clone(),
             keeper: Some(Arc::new(keeper)),
         })?;
-        Ok(Self { database, board, process, leases: folder.join(LEASES), timing })
+        Ok(Self { database, board, process, leases, timing })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::transport::{
 
 mod leases;
 mod processes;
+mod read_ahead;
 mod retained;
 mod trouble;
 
@@ -69,6 +70,15 @@ impl Subject for InLog {
     }
 
     async fn give_back(&self, _: &str, _: &str) {}
+
+    async fn forget(&self, topic: &str, partition: u32, before: Position) {
+        let connection = connection(&self.folder);
+        let sql = "SELECT log.id FROM log JOIN topic ON topic.id = log.topic WHERE topic.name = ?1 AND log.part = ?2";
+        let log: i64 = connection.query_row(sql, params![topic, partition], |row| row.get(0)).unwrap();
+        let (from, to) = (schema::row_id(log, 0), schema::row_id(log, before.0));
+        connection.execute("DELETE FROM message WHERE id >= ?1 AND id < ?2", [from, to]).unwrap();
+        connection.execute("UPDATE log SET first = ?2 WHERE id = ?1", [log, before.0]).unwrap();
+    }
 }
 
 mod contract_in_one_process {
@@ -258,7 +268,10 @@ async fn a_topic_has_the_partitions_and_the_name_that_the_spec_says() {
     let counts = |topics: Vec<TopicInfo>| -> Vec<(String, usize)> {
         topics.into_iter().map(|topic| (topic.name, topic.partitions.len())).collect()
     };
-    assert_eq!(counts(log.topics().await.unwrap()), [("t".to_owned(), 7), ("u".to_owned(), 4)]);
+    assert_eq!(
+        counts(log.topics().await.unwrap()),
+        [("prod-t".to_owned(), 7), ("t".to_owned(), 7), ("u".to_owned(), 4)]
+    );
     let elsewhere = apart(&folder, QUICK);
     assert_eq!(counts(elsewhere.topics().await.unwrap()), [("prod-t".to_owned(), 7), ("u".to_owned(), 4)]);
     let message = log.read(&Partition::new("t", 0), Position(0), 1).await.unwrap().remove(0);

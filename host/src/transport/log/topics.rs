@@ -47,13 +47,19 @@ pub(super) fn find(connection: &Connection, name: &Arc<str>, physical: &Arc<str>
     Ok(Some(Topic { id, name: name.clone(), physical: physical.clone(), logs }))
 }
 
-/// The topic with that name; made when there is none, and with the retention that `create` says.
+/// The topic with that name, made when there is none, and the retention that holds though `create` does not say it.
+///
+/// | the spec says | what holds |
+/// |---|---|
+/// | `create` with `retention` | that |
+/// | `create` without | messages are kept for ever |
+/// | no `create` | what an earlier spec said; that one is answered |
 pub(super) fn find_or_create(
     connection: &Connection,
     name: &Arc<str>,
     physical: &Arc<str>,
     create: Option<&Create>,
-) -> Result<Topic, Error> {
+) -> Result<(Topic, Option<Retention>), Error> {
     let topic = match find(connection, name, physical)? {
         Some(topic) => topic,
         None => {
@@ -63,10 +69,14 @@ pub(super) fn find_or_create(
             Topic { id, name: name.clone(), physical: physical.clone(), logs }
         }
     };
-    if let Some(create) = create {
-        set_retention(connection, topic.id, create.retention)?;
-    }
-    Ok(topic)
+    let earlier = match create {
+        Some(create) => {
+            set_retention(connection, topic.id, create.retention)?;
+            None
+        }
+        None => Some(retention(connection, topic.id)?).filter(|retention| *retention != Retention::default()),
+    };
+    Ok((topic, earlier))
 }
 
 /// The retention that holds for a topic.

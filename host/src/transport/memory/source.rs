@@ -11,10 +11,12 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 
 use super::Shared;
-use super::state::{Order, Topic, named};
+use super::state::{Log, Order, Topic, named};
 use crate::model::{Message, Partition};
 use crate::transport::cursor::Cursor;
-use crate::transport::{Assignment, Commit, CommitError, Demand, Source, SourceEvent, Subscription, TransportError};
+use crate::transport::{
+    Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError,
+};
 
 pub(super) struct MemorySource {
     shared: Arc<Shared>,
@@ -27,8 +29,8 @@ pub(super) struct MemorySource {
     /// The partition that was served last.
     turn: u32,
     events: VecDeque<SourceEvent>,
-    /// Partitions that are asked back; at most one entry for each.
-    releasing: FuturesUnordered<BoxFuture<'static, Vec<u32>>>,
+    /// Partitions that are asked back, each with the assignment that is to end; at most one entry for each.
+    releasing: FuturesUnordered<BoxFuture<'static, Vec<(u32, Epoch)>>>,
     /// Whether it was told that another source has the group.
     waiting: bool,
 }
@@ -106,10 +108,12 @@ impl MemorySource {
             Order::Revoke(partitions) => {
                 let (reply, replied) = oneshot::channel();
                 let revoked = SourceEvent::Revoked { partitions: of(&partitions), reply };
+                let group = topic.group(&self.subscription.group, self.subscription.start);
+                let ending = group.epochs(&partitions);
                 // A reply that is dropped lets go too.
                 self.releasing.push(Box::pin(async move {
                     let _ = replied.await;
-                    partitions
+                    ending
                 }));
                 Some(revoked)
             }
@@ -119,12 +123,17 @@ impl MemorySource {
     fn assign(&mut self, partitions: &[u32], topic: &mut Topic) -> Option<SourceEvent> {
         let mut assignments = Vec::new();
         for &index in partitions {
+            let Some(bounds) = topic.log(index).map(Log::bounds) else { continue };
             let group = topic.group(&self.subscription.group, self.subscription.start);
             let Some((epoch, checkpoint)) = group.assign(index) else { continue };
-            let end = topic.log(index).map_or(0, |log| log.bounds().end);
             let partition = self.partition(index);
-            self.cursors.insert(index, Cursor::new(partition.clone(), checkpoint.clone(), end));
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(checkpoint) });
+            let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
+            // What is lost and may not be passed is told when it is to be read.
+            if cursor.pass_what_is_gone(bounds.first, &self.subscription).is_ok() {
+                group.store(index, cursor.checkpoint());
+            }
+            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
+            self.cursors.insert(index, cursor);
         }
         Some(SourceEvent::Assigned(assignments))
     }
@@ -142,6 +151,7 @@ impl MemorySource {
             }
             let Some(room) = demand.0.get(cursor.partition()).copied() else { continue };
             if cursor.wants(room) {
+                // They share the log's own bytes, so reading ahead takes no memory worth a bound.
                 let messages = log.from(cursor.next()).take(room.messages);
                 cursor.take_in(
                     messages.map(|message| named(message, &self.subscription.topic)).collect::<Vec<Message>>(),
@@ -166,14 +176,17 @@ impl MemorySource {
         })
     }
 
-    /// Partitions that were asked back may go.
-    fn released(&mut self, partitions: &[u32]) {
-        self.cursors.retain(|index, _| !partitions.contains(index));
+    /// Partitions that were asked back may go, unless they went and came again meanwhile.
+    fn released(&mut self, ending: Vec<(u32, Epoch)>) {
         let shared = self.shared.clone();
-        shared.change(|state| {
+        let partitions = shared.change(|state| {
             let topic = state.topic(&self.physical, None);
-            topic.group(&self.subscription.group, self.subscription.start).release(partitions);
+            let group = topic.group(&self.subscription.group, self.subscription.start);
+            let partitions: Vec<u32> = group.current(ending);
+            group.release(&partitions);
+            partitions
         });
+        self.cursors.retain(|index, _| !partitions.contains(index));
     }
 }
 
@@ -186,7 +199,7 @@ impl Source for MemorySource {
             }
             tokio::select! {
                 biased;
-                Some(partitions) = self.releasing.next() => self.released(&partitions),
+                Some(ending) = self.releasing.next() => self.released(ending),
                 // The sender lives as long as this source does.
                 _ = self.changed.changed() => {}
             }

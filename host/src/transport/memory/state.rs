@@ -104,10 +104,12 @@ impl Topic {
         let limit = size.map_or(u64::MAX, |size| size.0);
         loop {
             let bytes: u64 = self.logs.iter().map(|log| log.bytes).sum();
-            let log = self.logs.iter_mut().filter(|log| log.oldest().is_some()).min_by_key(|log| log.oldest());
-            match log {
-                Some(log) if bytes > limit || log.oldest().is_some_and(|time| time.0 < oldest) => log.pop(),
-                _ => return,
+            let is_old = |log: &Log| log.oldest().is_some_and(|time| time.0 < oldest);
+            // The newest message of a partition never goes for its size.
+            let goes = |log: &&mut Log| is_old(log) || bytes > limit && log.messages.len() > 1;
+            match self.logs.iter_mut().filter(goes).min_by_key(|log| log.oldest()) {
+                Some(log) => log.pop(),
+                None => return,
             }
         }
     }
@@ -173,6 +175,21 @@ impl Group {
         Some((assigned.0, self.checkpoints.get(index)?.clone()))
     }
 
+    /// Partitions with the last assignment of each.
+    pub(super) fn epochs(&self, partitions: &[u32]) -> Vec<(u32, Epoch)> {
+        let all = (0..).zip(&self.assigned).map(|(index, (epoch, _))| (index, *epoch));
+        all.filter(|(index, _)| partitions.contains(index)).collect()
+    }
+
+    /// The partitions of which these are still the assignments.
+    pub(super) fn current(&self, assignments: Vec<(u32, Epoch)>) -> Vec<u32> {
+        let is_current = |(index, epoch): &(u32, Epoch)| {
+            let assigned = usize::try_from(*index).ok().and_then(|index| self.assigned.get(index));
+            assigned == Some(&(*epoch, true))
+        };
+        assignments.into_iter().filter(is_current).map(|(index, _)| index).collect()
+    }
+
     /// Ends the assignment of partitions.
     pub(super) fn release(&mut self, partitions: &[u32]) {
         for (index, assigned) in (0..).zip(&mut self.assigned) {
@@ -185,16 +202,20 @@ impl Group {
         let mut refused = Vec::new();
         for Commit { partition, epoch, checkpoint } in commits {
             let index = usize::try_from(partition.index).unwrap_or(usize::MAX);
-            match (self.assigned.get(index), self.checkpoints.get_mut(index)) {
-                (Some((current, true)), Some(stored)) if *current == epoch => {
-                    if checkpoint.base() >= stored.base() {
-                        *stored = checkpoint;
-                    }
-                }
+            match self.assigned.get(index) {
+                Some((current, true)) if *current == epoch => self.store(partition.index, &checkpoint),
                 _ => refused.push(partition),
             }
         }
         refused
+    }
+
+    /// Stores a checkpoint. One that is behind the stored one changes nothing.
+    pub(super) fn store(&mut self, partition: u32, checkpoint: &Checkpoint) {
+        let stored = usize::try_from(partition).ok().and_then(|index| self.checkpoints.get_mut(index));
+        if let Some(stored) = stored.filter(|stored| checkpoint.base() >= stored.base()) {
+            *stored = checkpoint.clone();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Period, Record, Size, Timestamp};
 use crate::transport::config::{Create, Retention};
 use crate::transport::contract::{PARTITIONS, Subject};
-use crate::transport::{Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
+use crate::transport::{Assignment, Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
 
 struct InMemory {
     memory: Memory,
@@ -37,6 +37,10 @@ impl Subject for InMemory {
 
     async fn give_back(&self, topic: &str, group: &str) {
         self.memory.assign(topic, group, &EVERY);
+    }
+
+    async fn forget(&self, topic: &str, partition: u32, before: Position) {
+        self.memory.forget(topic, partition, before.0);
     }
 }
 
@@ -102,6 +106,28 @@ async fn a_reply_that_is_dropped_lets_go() {
 }
 
 #[tokio::test]
+async fn a_late_reply_ends_only_the_assignment_that_was_asked_back() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    memory.revoke("t", "g", &[0]);
+    let SourceEvent::Revoked { reply, .. } = event(&mut *source).await else { panic!("not revoked") };
+    memory.lose("t", "g", &[0]);
+    assert!(matches!(event(&mut *source).await, SourceEvent::Lost(_)));
+    memory.assign("t", "g", &[0]);
+    let SourceEvent::Assigned(again) = event(&mut *source).await else { panic!("not assigned") };
+    reply.send(()).unwrap();
+    // Nothing is to be told now, so that the reply is what is looked at.
+    while futures::poll!(source.next(&demand())).is_ready() {}
+    write(&memory, 1).await;
+    let came = event(&mut *source).await;
+    assert!(matches!(&came, SourceEvent::Messages(batch) if batch.messages.len() == 1), "{came:?}");
+    let Assignment { partition, epoch, .. } = again[0].clone();
+    let commit = crate::transport::Commit { partition, epoch, checkpoint: Checkpoint::plain(Position(0)) };
+    assert_eq!(source.commit(vec![commit]).await, Ok(()));
+}
+
+#[tokio::test]
 async fn a_second_source_waits_until_the_first_is_gone() {
     let memory = memory(BTreeMap::new());
     let mut first = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
@@ -163,5 +189,16 @@ async fn old_messages_and_those_above_the_size_go() {
     time.store(1_501, Ordering::Relaxed);
     write(&memory, 1).await;
     assert_eq!(bounds().await, crate::transport::PartitionInfo { first: 5, end: 6 });
-    assert_eq!(memory.topics().await.unwrap()[0].name, "t");
+    let names: Vec<_> = memory.topics().await.unwrap().into_iter().map(|topic| topic.name).collect();
+    assert_eq!(names, ["physical", "t"]);
+}
+
+#[tokio::test]
+async fn the_newest_message_stays_though_it_is_larger_than_its_topic_may_be() {
+    let retention = Retention { age: None, size: Some(Size(5)) };
+    let create = Some(Create { partitions: None, retention });
+    let memory = memory(BTreeMap::from([("t".to_owned(), TopicConfig { name: None, create })]));
+    write(&memory, 3).await;
+    let bounds = memory.topics().await.unwrap()[0].partitions[0];
+    assert_eq!(bounds, crate::transport::PartitionInfo { first: 2, end: 3 });
 }

@@ -24,6 +24,7 @@ impl Claims {
             topic: self.log.find_or_create("t").await.unwrap(),
             group: "g".into(),
             start: Start::Earliest,
+            on_lost_position: OnLostPosition::Fail,
             folder: self.log.store.leases.clone(),
             holder: holder.id().to_owned(),
             process: Process { id: 77, name: "process 77".into() },

@@ -65,6 +65,70 @@ async fn the_oldest_of_all_partitions_go_when_a_topic_is_too_large() {
 }
 
 #[tokio::test]
+async fn the_newest_message_stays_though_it_is_larger_than_its_topic_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let age = Some(Period::from_millis(500));
+    let (log, time) = kept(&folder, SLOW, Retention { age, size: Some(Size(5)) });
+    write(&log, vec![record("123456"), record("1234567")]).await;
+    trim(&log).await;
+    assert_eq!(bounds(&log, 0).await, (1, 2));
+    time.store(2_000, Ordering::SeqCst);
+    trim(&log).await;
+    assert_eq!(bounds(&log, 0).await, (2, 2), "age spares nothing");
+}
+
+#[tokio::test]
+async fn one_step_removes_a_bounded_number_of_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = kept(&folder, SLOW, Retention { age: None, size: Some(Size(1)) });
+    write(&log, vec![record(&"x".repeat(3 << 20)); 10]).await;
+    let mut firsts = Vec::new();
+    loop {
+        let step = |connection: &Connection| retention::step(connection, Timestamp(1_000));
+        let upkeep = log.store.database.write(0, step).await.unwrap();
+        firsts.push(bounds(&log, 0).await.0);
+        if upkeep == crate::storage::sqlite::Upkeep::Done {
+            break;
+        }
+    }
+    assert_eq!(firsts, [6, 9], "six of three MiB, then the rest but the newest");
+}
+
+#[tokio::test]
+async fn a_retention_that_the_spec_no_longer_says_is_told_and_one_that_it_takes_back_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, SLOW);
+    let open = async |create: Option<Retention>| {
+        let create = create.map(|retention| Create { partitions: None, retention });
+        let job = move |connection: &Connection| {
+            let (topic, earlier) = topics::find_or_create(connection, &"t".into(), &"t".into(), create.as_ref())?;
+            Ok((topics::retention(connection, topic.id)?, earlier))
+        };
+        log.store.database.write(0, job).await.unwrap()
+    };
+    let (none, week) = (Retention::default(), Retention { age: Some(Period::from_millis(604_800_000)), size: None });
+    assert_eq!(open(None).await, (none, None));
+    assert_eq!(open(Some(week)).await, (week, None));
+    assert_eq!(open(None).await, (week, Some(week)));
+    assert_eq!(open(Some(none)).await, (none, None));
+    assert_eq!(open(None).await, (none, None));
+}
+
+#[tokio::test]
+async fn a_process_beats_though_retention_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _) = kept(&folder, QUICK, Retention { age: Some(Period::from_millis(500)), size: None });
+    let mut source = open_source(&log).await;
+    assigned(&mut *source).await;
+    execute(&folder, "UPDATE topic SET retain_ms = 'for long'");
+    let beat = || connection(&folder).query_row("SELECT beat FROM lease", (), |row| row.get::<_, i64>(0)).unwrap();
+    let before = beat();
+    while beat() < before + 3 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn retention_does_not_stop_writers() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _) = kept(&folder, QUICK, Retention { age: None, size: Some(Size(1_000)) });

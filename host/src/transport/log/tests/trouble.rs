@@ -139,3 +139,33 @@ async fn a_lock_file_that_stays_behind_holds_nothing() {
     assigned(&mut *source).await;
     assert!(holder::is_alive(&log.store.leases, alive.id()));
 }
+
+#[tokio::test]
+async fn a_folder_whose_writer_broke_down_is_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { path: folder.path().to_owned() };
+    let open = || Log::open("bus", &config, BTreeMap::new(), Clock::system()).unwrap();
+    let broken = open();
+    let sink = broken.sink("t").await.unwrap();
+    sink.write(vec![record("a")]).await[0].clone().unwrap();
+    broken.store.database.break_down();
+    let answers = sink.write(vec![record("b")]).await;
+    assert!(matches!(&answers[..], [Err(WriteError::Unavailable { .. })]), "{answers:?}");
+    let anew = open();
+    assert_eq!(write(&anew, vec![record("b")]).await, [Ok(Written { partition: 0, position: Position(1) })]);
+    assert!(Arc::ptr_eq(&anew.store, &open().store));
+}
+
+#[tokio::test]
+async fn opening_a_folder_sweeps_the_lock_files_of_the_dead() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, QUICK);
+    let mut source = open_source(&log).await;
+    assigned(&mut *source).await;
+    std::fs::write(log.store.leases.join("left-behind.lock"), "").unwrap();
+    let other = apart(&folder, QUICK);
+    assert!(!log.store.leases.join("left-behind.lock").exists());
+    let mut second = open_source(&other).await;
+    let event = event(&mut *second).await;
+    assert!(is_in_use(&event), "the living keeps its lease: {event:?}");
+}
