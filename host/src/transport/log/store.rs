@@ -2,7 +2,9 @@
 //! the same one, so that writers wake readers at once.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -65,7 +67,7 @@ impl Store {
     pub(super) fn open(folder: &Path, clock: &Clock, timing: Timing) -> Result<Arc<Self>, Error> {
         let leases = folder.join(LEASES);
         let make = |error| Error::Unavailable(format!("folder {} cannot be made: {error}", folder.display()));
-        fs::create_dir_all(&leases).map_err(make)?;
+        make_private(folder).and_then(|()| fs::create_dir_all(&leases)).map_err(make)?;
         let key = fs::canonicalize(folder).map_err(make)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let store = open.get(&key).and_then(Weak::upgrade);
@@ -99,10 +101,41 @@ impl Store {
     }
 }
 
+/// Makes a folder that only this user may look into: messages hold presigned links and personal data. One that is there
+/// already stays as its owner made it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// For people only: which machine or container it is.
 fn host_name() -> String {
     match fs::read_to_string("/proc/sys/kernel/hostname") {
         Ok(name) => name.trim().to_owned(),
         Err(_) => "this machine".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_closed_to_others_and_one_that_is_there_stays_as_it_is() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("data").join("bus");
+        let mode = || fs::metadata(&folder).unwrap().permissions().mode() & 0o777;
+        make_private(&folder).unwrap();
+        assert_eq!(mode(), 0o700);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o750)).unwrap();
+        make_private(&folder).unwrap();
+        assert_eq!(mode(), 0o750);
     }
 }
