@@ -53,7 +53,10 @@ impl Moody {
         self.1 += 1;
         match self.1 {
             1 => SourceEvent::Assigned(vec![Assignment { partition, epoch: Epoch(1), checkpoint: None }]),
-            2 => SourceEvent::Messages(Batch { messages: vec![message(partition.clone())], partition, lag: 0 }),
+            2 => {
+                let (messages, passed) = (vec![message(partition.clone())], Position(0));
+                SourceEvent::Messages(Batch { messages, partition, lag: 0, passed })
+            }
             _ => std::future::pending().await,
         }
     }
