@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, tell};
 use crate::assemble::{self, Checked};
 use crate::spec::Plan;
 use crate::transport::Transport;
@@ -39,7 +39,7 @@ impl SpecFiles {
 
 /// Says what works and is probably not meant.
 fn warn(plan: &Plan) {
-    eprint!("{}", plan.warnings.render(super::colour()));
+    tell(plan.warnings.render(super::colour()));
 }
 
 /// A topic of a transport of a spec.
