@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::status::settled_above;
 use super::table::Table;
 use crate::flow::in_flight::PartitionState;
 use crate::flow::pipeline::End;
 use crate::flow::snapshot::{Counts, Snapshot};
 use crate::flow::supervisor::Ending;
+use crate::model::Checkpoint;
 
 /// What is known of one pipeline while it runs and after.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ fn partition(state: &PartitionState) -> Partition {
         topic: state.partition.topic.to_string(),
         partition: state.partition.index,
         base: checkpoint.map(|checkpoint| checkpoint.base().0),
-        settled_above: checkpoint.map_or(0, settled_above),
+        settled_above: checkpoint.map_or(0, Checkpoint::settled_above),
         unsettled_above: checkpoint.map_or(0, |checkpoint| checkpoint.unsettled().len()),
         lag: state.lag,
     }
