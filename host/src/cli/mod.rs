@@ -24,6 +24,8 @@ mod check;
 mod place;
 mod plugin;
 mod progress;
+mod reading;
+mod record;
 mod run;
 mod schema;
 mod send;
