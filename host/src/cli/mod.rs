@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::spec::{Colour, Diagnostics};
 use crate::telemetry::{self, LogFormat};
@@ -29,6 +29,7 @@ mod record;
 mod run;
 mod schema;
 mod send;
+mod signals;
 mod status;
 mod summary;
 mod table;
@@ -124,7 +125,8 @@ type Ended = Result<(), Failure>;
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let progress = MultiProgress::new();
+    // Shown while pipelines run; until then log lines go straight to standard error.
+    let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
     let ended = telemetry::init(cli.log, &progress)
         .map_err(|error| Failure::Usage(error.to_string()))
         .and_then(|()| run_to_end(obey(cli.command, &progress)));
