@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
-use futures::future::join_all;
 use serde::Serialize;
 use tracing::debug;
 
@@ -18,18 +17,21 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
 use crate::model::{Clock, Secret, Secrets};
 use crate::plugin::{Binding, Description, Plugin};
-use crate::spec::plan::{Pipeline, SecretSource, Target, TransportKind};
+use crate::spec::plan::{Pipeline, SecretSource, Target};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
-use crate::transport::{Start, Subscription, TopicInfo, Transport, TransportError};
+use crate::transport::{Subscription, TopicInfo, TransportError};
 
 #[cfg(feature = "wasm")]
 mod components;
 #[cfg(not(feature = "wasm"))]
 #[path = "assemble/without_components.rs"]
 mod components;
+mod transports;
 
 use components::Components;
+use transports::Transports;
+pub use transports::{Reach, reach, transport};
 
 /// A spec that is right, and its plugins.
 pub struct Checked {
@@ -93,18 +95,6 @@ fn places(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
     [from, letters].into_iter().chain(outputs)
 }
 
-/// Opens one transport of the spec.
-pub fn transport(plan: &Plan, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
-    let unknown = || TransportError::Unavailable { transport: name.into(), reason: "the spec does not name it".into() };
-    let spec::plan::Transport { kind, topics } = plan.transports.get(name).ok_or_else(unknown)?;
-    let (log, memory) = match kind.clone() {
-        TransportKind::Log(log) => (Some(log), None),
-        TransportKind::Memory(memory) => (None, Some(memory)),
-    };
-    let config = crate::transport::config::Config { log, memory, topics: topics.clone() };
-    crate::transport::open(name, &config, Clock::system())
-}
-
 /// What `lockgate plugin inspect` tells.
 #[derive(Serialize)]
 pub struct Inspected {
@@ -152,20 +142,25 @@ fn read_secret(source: &SecretSource) -> Result<String, String> {
 pub struct Host {
     handles: Vec<Handle>,
     transports: Transports,
-    starts: BTreeMap<Arc<str>, (String, Start)>,
+    /// The transport that each pipeline reads.
+    sources: BTreeMap<Arc<str>, String>,
 }
 
-type Transports = BTreeMap<String, Arc<dyn Transport>>;
-
-/// Starts the pipelines of a spec, or those of `only`. Fails when a topic is missing, and names all that are; what is
-/// only unreachable keeps its pipeline waiting.
+/// Starts the pipelines of a spec, or those of `only`. Fails when something is wrong that does not pass by itself,
+/// such as a topic that is missing, and names all of it; what is only unreachable keeps its pipeline waiting.
 pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyhow::Result<Host> {
     let Checked { plan, components } = checked;
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
-    let transports = open_transports(&plan, &pipelines)?;
-    check_topics(&transports, &pipelines).await?;
-    let stores = open_stores(&plan, &pipelines, secrets)?;
-    let http: Arc<dyn Http> = Arc::new(crate::egress::Client::new(&plan.endpoints, secrets)?);
+    let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
+    let transports = Transports::new(&plan, used.iter().map(|place| place.0))?;
+    let mut errors = transports.lasting_errors(&used).await;
+    let stores = open_stores(&plan, &pipelines, secrets, &mut errors);
+    let http = crate::egress::Client::new(&plan.endpoints, secrets);
+    errors.extend(http.as_ref().err().map(ToString::to_string));
+    if !errors.is_empty() {
+        bail!("{}; nothing was started", errors.join("; "));
+    }
+    let http: Arc<dyn Http> = Arc::new(http?);
     let mut handles = Vec::new();
     for pipeline in &pipelines {
         let (plugin, description) = components.pool(pipeline, &http, &stores)?;
@@ -177,80 +172,55 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
         };
         handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports)));
     }
-    let starts = pipelines
-        .iter()
-        .map(|pipeline| (pipeline.name.clone(), (pipeline.from.transport.clone(), pipeline.from.start)));
-    Ok(Host { handles, starts: starts.collect(), transports })
+    let sources = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.from.transport.clone()));
+    Ok(Host { handles, sources: sources.collect(), transports })
 }
 
-/// The transports that these pipelines use.
-fn open_transports(plan: &Plan, pipelines: &[&Pipeline]) -> anyhow::Result<Transports> {
-    let used: BTreeSet<&str> = pipelines.iter().flat_map(|pipeline| places(pipeline)).map(|place| place.0).collect();
-    used.into_iter().map(|name| Ok((name.to_owned(), transport(plan, name)?))).collect()
-}
-
-/// The stores that these pipelines were granted. Names every one that cannot be opened, and what to do.
-fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets) -> anyhow::Result<Stores> {
+/// The stores that these pipelines were granted. Of those that cannot be opened it says why, and what to do.
+fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets, errors: &mut Vec<String>) -> Stores {
     let granted: BTreeSet<&String> = pipelines.iter().flat_map(|pipeline| &pipeline.grants.stores).collect();
-    let (mut stores, mut errors) = (Stores::new(), Vec::new());
+    let mut stores = Stores::new();
     for (name, config) in granted.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
         match crate::storage::open(name, config, secrets) {
-            Ok(store) => {
-                stores.insert(name.clone(), store);
-            }
+            Ok(store) => drop(stores.insert(name.clone(), store)),
             Err(error) => errors.push(format!("{error}; {}", error.help())),
         }
     }
-    if errors.is_empty() { Ok(stores) } else { bail!(errors.join("; ")) }
-}
-
-/// Names every topic that is missing and cannot be created.
-async fn check_topics(transports: &Transports, pipelines: &[&Pipeline]) -> anyhow::Result<()> {
-    let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
-    let looks = used.into_iter().filter_map(|(transport, topic)| Some((transports.get(transport)?, topic)));
-    let looks = looks.map(|(transport, topic)| async move { transport.sink(topic).await.err() });
-    let errors = join_all(looks).await.into_iter().flatten().filter(|error| !error.is_transient());
-    let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
-    if !errors.is_empty() {
-        bail!("{}; nothing was started", errors.join("; "));
-    }
-    Ok(())
+    stores
 }
 
 /// What opens a pipeline, as often as needed.
 fn opener(pipeline: &Pipeline, maker: Maker, plugin: Arc<dyn Plugin>, transports: &Transports) -> Open {
-    let (pipeline, transports) = (Arc::new(pipeline.clone()), Arc::new(transports.clone()));
+    let (pipeline, transports) = (Arc::new(pipeline.clone()), transports.clone());
     Box::new(move || {
         let (pipeline, maker, plugin) = (pipeline.clone(), maker.clone(), plugin.clone());
         let transports = transports.clone();
         Box::pin(async move {
-            let router = Arc::new(router(&pipeline, &transports).await?);
+            let router = Arc::new(router(&pipeline, &transports).await.map_err(open_error)?);
             let subscription = Subscription {
                 topic: pipeline.from.topic.clone(),
                 group: pipeline.from.group.clone(),
                 start: pipeline.from.start,
                 on_lost_position: pipeline.from.on_lost_position,
             };
-            let source =
-                find(&transports, &pipeline.from.transport)?.source(&subscription).await.map_err(open_error)?;
+            let transport = transports.get(&pipeline.from.transport).await.map_err(open_error)?;
+            let source = transport.source(&subscription).await.map_err(open_error)?;
             Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: Clock::system() }))
         })
     })
 }
 
-async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, OpenError> {
+async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, TransportError> {
     let mut outputs = BTreeMap::new();
     for (output, target) in &pipeline.outputs {
         let route = match target {
             Target::Discard => Route::Discard,
-            Target::Topic(place) => {
-                Route::Topic(find(transports, &place.transport)?.sink(&place.topic).await.map_err(open_error)?)
-            }
+            Target::Topic(place) => Route::Topic(transports.sink(&place.transport, &place.topic).await?),
         };
         outputs.insert(output.clone(), route);
     }
     let letters = &pipeline.dead_letter;
-    let dead_letter = find(transports, &letters.transport)?.sink(&letters.topic).await.map_err(open_error)?;
+    let dead_letter = transports.sink(&letters.transport, &letters.topic).await?;
     Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter })
 }
 
@@ -266,12 +236,16 @@ fn settings(pipeline: &Pipeline, maker: Maker) -> Settings {
     }
 }
 
-fn find<'a>(transports: &'a Transports, name: &str) -> Result<&'a Arc<dyn Transport>, OpenError> {
-    transports.get(name).ok_or_else(|| OpenError::Never(format!("transport {name} was not opened")))
-}
-
 fn open_error(error: TransportError) -> OpenError {
     if error.is_transient() { OpenError::Later(error.to_string()) } else { OpenError::Never(error.to_string()) }
+}
+
+#[cfg(test)]
+impl Host {
+    /// Pipelines without transports.
+    pub(crate) fn of(handles: Vec<Handle>) -> Self {
+        Self { handles, transports: Transports::default(), sources: BTreeMap::new() }
+    }
 }
 
 impl Host {
@@ -283,8 +257,9 @@ impl Host {
     /// Whether these pipelines have settled everything that their topics hold now. When a topic cannot be asked, no.
     pub async fn has_read_everything(&self, snapshots: &[&Snapshot]) -> bool {
         let mut topics: BTreeMap<&str, Vec<TopicInfo>> = BTreeMap::new();
-        for (name, transport) in &self.transports {
-            match transport.topics().await {
+        for name in self.transports.names() {
+            let asked = async { self.transports.get(name).await?.topics().await };
+            match asked.await {
                 Ok(infos) => topics.insert(name, infos),
                 Err(error) => {
                     debug!(transport = name, %error, "cannot tell yet whether everything is read");
@@ -293,22 +268,24 @@ impl Host {
             };
         }
         snapshots.iter().all(|snapshot| {
-            let Some((transport, start)) = self.starts.get(&snapshot.pipeline) else { return false };
-            topics.get(transport.as_str()).is_some_and(|infos| has_read(snapshot, infos, *start))
+            let infos = self.sources.get(&snapshot.pipeline).and_then(|transport| topics.get(transport.as_str()));
+            infos.is_some_and(|infos| has_read(snapshot, infos))
         })
     }
 }
 
-fn has_read(snapshot: &Snapshot, topics: &[TopicInfo], start: Start) -> bool {
+/// Whether a pipeline has settled everything that its partitions hold. A partition has a checkpoint once it is ours.
+fn has_read(snapshot: &Snapshot, topics: &[TopicInfo]) -> bool {
     !snapshot.partitions.is_empty()
         && snapshot.partitions.iter().all(|state| {
             let topic = topics.iter().find(|topic| *topic.name == *state.partition.topic);
-            let info = usize::try_from(state.partition.index).ok().and_then(|index| topic?.partitions.get(index));
-            let Some(info) = info else { return false };
-            match &state.checkpoint {
-                Some(checkpoint) => checkpoint.base().0 >= info.end - 1,
-                // Nothing was settled yet: then nothing may be there, or the group began behind it.
-                None => info.first == info.end || start == Start::Latest && state.lag == Some(0),
-            }
+            let index = usize::try_from(state.partition.index).unwrap_or(usize::MAX);
+            let end = topic.and_then(|topic| topic.partitions.get(index)).map(|info| info.end);
+            let base = state.checkpoint.as_ref().map(|checkpoint| checkpoint.base().0);
+            base.zip(end).is_some_and(|(base, end)| base >= end - 1)
         })
 }
+
+#[cfg(test)]
+#[path = "assemble/tests.rs"]
+mod tests;

@@ -40,11 +40,14 @@ pub enum SetupError {
     Twice,
 }
 
-/// Sets up logs for this process. Lines are written above `progress`, so that a live display stays whole.
+/// Sets up logs for this process. Lines are written above `progress` while it is shown, so that a live display stays
+/// whole.
 pub fn init(format: LogFormat, progress: &MultiProgress) -> Result<(), SetupError> {
     let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let filter = safe_filter(&filter)?;
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Above(progress.clone()));
+    // It would tell of lines that cannot be written on standard error, and panic when that cannot be written either.
+    let logs = logs.log_internal_errors(false);
     let set = match format {
         LogFormat::Text => logs.with_ansi(io::stderr().is_terminal()).compact().try_init(),
         LogFormat::Json => logs.fmt_fields(JsonFields::new()).event_format(Flat).try_init(),
@@ -61,18 +64,24 @@ fn safe_filter(asked: &str) -> Result<EnvFilter, SetupError> {
     floors.map(|floor| floor.parse().map_err(refused)).try_fold(asked, |filter, floor| Ok(filter.add_directive(floor?)))
 }
 
-/// Writes whole lines to standard error, above a live display.
+/// Writes whole lines to standard error, above a live display. A log that nobody reads any more stops no work: what
+/// cannot be written is lost.
 #[derive(Clone)]
 struct Above(MultiProgress);
 
 impl Write for Above {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write_all(line))?;
+        let _ = if self.0.is_hidden() {
+            io::stderr().write_all(line)
+        } else {
+            // Not `suspend`: that panics when the terminal is gone.
+            self.0.println(String::from_utf8_lossy(line))
+        };
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
@@ -86,7 +95,89 @@ impl<'a> MakeWriter<'a> for Above {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
+    use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
+
     use super::*;
+
+    /// A terminal that is gone.
+    #[derive(Debug)]
+    struct Gone;
+
+    fn gone<T>() -> io::Result<T> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    impl TermLike for Gone {
+        fn width(&self) -> u16 {
+            80
+        }
+
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            gone()
+        }
+
+        fn write_line(&self, _: &str) -> io::Result<()> {
+            gone()
+        }
+
+        fn write_str(&self, _: &str) -> io::Result<()> {
+            gone()
+        }
+
+        fn clear_line(&self) -> io::Result<()> {
+            gone()
+        }
+
+        fn flush(&self) -> io::Result<()> {
+            gone()
+        }
+    }
+
+    #[test]
+    fn a_display_on_a_terminal_that_is_gone_stops_no_work() {
+        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(Gone)));
+        let line = progress.add(ProgressBar::new_spinner());
+        line.tick();
+        assert_eq!(Above(progress).write(b"a line\n").unwrap(), 7);
+        line.finish_and_clear();
+    }
+
+    /// What the child of [`a_log_that_nobody_reads_stops_no_work`] does.
+    #[test]
+    #[ignore = "run by a_log_that_nobody_reads_stops_no_work"]
+    fn logs_to_standard_error() {
+        init(LogFormat::Text, &MultiProgress::new()).unwrap();
+        tracing::error!("a line");
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_stops_no_work() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let child = ["--exact", "telemetry::tests::logs_to_standard_error", "--ignored", "--nocapture"];
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(child)
+            .stderr(writer)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    }
 
     #[test]
     fn no_filter_lets_http_libraries_log_what_they_send() {

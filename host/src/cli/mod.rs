@@ -5,12 +5,16 @@
 //! | 0 | done |
 //! | 1 | something failed while running: a pipeline, a topic, a file, a connection |
 //! | 2 | the command line or the spec is wrong; nothing was started |
+//! | 130 | ended by a second signal |
+
+// These panic once nobody reads; `answer` and `tell` do not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::spec::{Colour, Diagnostics};
 use crate::telemetry::{self, LogFormat};
@@ -20,9 +24,12 @@ mod check;
 mod place;
 mod plugin;
 mod progress;
+mod reading;
+mod record;
 mod run;
 mod schema;
 mod send;
+mod signals;
 mod status;
 mod summary;
 mod table;
@@ -40,7 +47,7 @@ struct Cli {
     log: LogFormat,
 }
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  something failed while running\n  2  the command line or the spec is wrong; nothing was started";
+const EXIT_CODES: &str = "Exit codes:\n  0    done\n  1    something failed while running\n  2    the command line or the spec is wrong; nothing was started\n  130  ended by a second signal";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -118,18 +125,23 @@ type Ended = Result<(), Failure>;
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let progress = MultiProgress::new();
+    // Shown while pipelines run; until then log lines go straight to standard error.
+    let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
     let ended = telemetry::init(cli.log, &progress)
         .map_err(|error| Failure::Usage(error.to_string()))
-        .and_then(|()| runtime()?.block_on(obey(cli.command, &progress)));
+        .and_then(|()| run_to_end(obey(cli.command, &progress)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+fn run_to_end(command: impl Future<Output = Ended>) -> Ended {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(command);
+    // A thread may wait for a line of standard input that never comes: nobody waits for it.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn obey(command: Command, progress: &MultiProgress) -> Ended {
@@ -148,17 +160,17 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
 fn report(failure: &Failure) -> ExitCode {
     match failure {
         Failure::Spec(diagnostics) => {
-            eprintln!("{}", diagnostics.render(colour()));
+            tell(format_args!("{}\n", diagnostics.render(colour())));
             ExitCode::from(2)
         }
         Failure::Usage(reason) => {
-            eprintln!("error: {reason}");
+            tell(format_args!("error: {reason}\n"));
             ExitCode::from(2)
         }
         // Who reads our output went away, as `head` does: not worth a word.
         Failure::Runtime(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
         Failure::Runtime(error) => {
-            eprintln!("error: {error:#}");
+            tell(format_args!("error: {error:#}\n"));
             ExitCode::from(1)
         }
     }
@@ -175,6 +187,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// Prints a line of the answer.
 fn answer(line: impl std::fmt::Display) -> Ended {
     Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+}
+
+/// Says something beside the answer, on standard error; when nobody reads it, it is lost.
+fn tell(text: impl std::fmt::Display) {
+    let _ = write!(std::io::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

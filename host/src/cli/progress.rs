@@ -1,8 +1,9 @@
 //! The live display of a run: one line a pipeline on a terminal, a log line now and then elsewhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::summary::Tracked;
@@ -19,24 +20,27 @@ pub(super) struct Display {
 }
 
 impl Display {
-    /// A display of these pipelines.
-    pub(super) fn new<'a>(progress: &MultiProgress, names: impl Iterator<Item = &'a str>) -> Self {
+    /// A display of these pipelines, which start now.
+    pub(super) fn new<'a>(progress: &MultiProgress, names: impl Iterator<Item = &'a str>, now: Instant) -> Self {
         let style = ProgressStyle::with_template("{spinner} {prefix} {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner());
         let names: Vec<&str> = names.collect();
         let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
         let line = |name: &&str| {
             let line = ProgressBar::new_spinner().with_style(style.clone()).with_prefix(format!("{name:<width$}"));
-            progress.add(line)
+            let line = progress.add(line);
+            // Log lines go above what is drawn.
+            line.tick();
+            line
         };
-        Self { lines: names.iter().map(line).collect(), live: !progress.is_hidden(), logged: Instant::now() }
+        Self { lines: names.iter().map(line).collect(), live: !progress.is_hidden(), logged: now }
     }
 
     /// Shows how they get on now.
-    pub(super) fn show<'a>(&mut self, pipelines: impl Iterator<Item = (&'a str, &'a Tracked)>) {
-        let log = !self.live && self.logged.elapsed() >= LOG_EVERY;
+    pub(super) fn show<'a>(&mut self, pipelines: impl Iterator<Item = (&'a str, &'a Tracked)>, now: Instant) {
+        let log = !self.live && now - self.logged >= LOG_EVERY;
         if log {
-            self.logged = Instant::now();
+            self.logged = now;
         }
         for (line, (pipeline, tracked)) in self.lines.iter().zip(pipelines) {
             let text = text(tracked);

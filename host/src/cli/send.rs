@@ -4,21 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
-use serde::Deserialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::mpsc;
 
 use super::place::Place;
-use super::{Ended, Failure, answer};
-use crate::model::message::RESERVED_PREFIX;
+use super::{Ended, Failure, answer, record};
+use crate::model::message::{ID_HEADER, RESERVED_PREFIX};
 use crate::model::{Headers, Record};
 use crate::transport::Sink;
 
-/// Records written at once.
+/// Records written at once; so many more may be read while a write lasts, then reading waits.
 const BATCH: usize = 500;
+/// Bytes read at once.
+const READ: usize = 256 << 10;
 
 /// Write messages to a topic.
 #[derive(Args, Debug)]
@@ -26,7 +26,7 @@ const BATCH: usize = 500;
   echo '{\"hello\":\"world\"}' | lockgate send claimx-downloads-pending
   lockgate send claimx-downloads-pending tasks.ndjson --key C-1001 --header source=replay
   lockgate send scans --raw scan.pdf
-  lockgate tail claimx-dlq --from earliest --json | lockgate send claimx-downloads-pending --records")]
+  lockgate tail claimx-dlq --from earliest --json | lockgate send claimx-downloads-pending --records --keep-id")]
 pub(super) struct Send {
     #[command(flatten)]
     place: Place,
@@ -42,39 +42,13 @@ pub(super) struct Send {
     /// The whole input is the payload of one message, whatever it is. Otherwise each line is one message's JSON.
     #[arg(long, conflicts_with = "records")]
     raw: bool,
-    /// Each line is an object with `payload` and, where wanted, `key` and `headers`, as `tail --json` prints it.
+    /// Each line is an object with the payload and, where wanted, `key` and `headers`, as `tail --json` prints it:
+    /// they come back byte for byte. Headers whose names begin with `lockgate-` are left out.
     #[arg(long)]
     records: bool,
-}
-
-/// One line with `--records`. What else `tail --json` prints is passed over.
-#[derive(Deserialize)]
-struct Line {
-    key: Option<String>,
-    key_base64: Option<String>,
-    #[serde(default)]
-    headers: serde_json::Map<String, serde_json::Value>,
-    payload: Option<serde_json::Value>,
-    payload_base64: Option<String>,
-}
-
-impl Line {
-    fn key(&self) -> Result<Option<Bytes>, String> {
-        let text = self.key.clone().map(Bytes::from);
-        self.key_base64.as_deref().map(bytes_of).transpose().map(|bytes| bytes.or(text))
-    }
-
-    fn payload(&self) -> Result<Bytes, String> {
-        match (&self.payload, &self.payload_base64) {
-            (Some(payload), None) => Ok(text_of(payload)),
-            (None, Some(base64)) => bytes_of(base64),
-            _ => Err("no record: give `payload` or `payload_base64`".into()),
-        }
-    }
-}
-
-fn bytes_of(base64: &str) -> Result<Bytes, String> {
-    STANDARD.decode(base64).map(Bytes::from).map_err(|error| format!("no base64: {error}"))
+    /// With --records: messages keep their ids, so that plugins know a message that they have seen before.
+    #[arg(long, requires = "records")]
+    keep_id: bool,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -98,7 +72,7 @@ impl Send {
             let name = self.input.display().to_string();
             Box::new(tokio::fs::File::open(&self.input).await.with_context(|| format!("cannot open {name}"))?)
         };
-        let mut input = BufReader::new(input);
+        let mut input = BufReader::with_capacity(READ, input);
         let sent =
             if self.raw { self.send_whole(&sink, &mut input).await? } else { self.send_lines(&sink, input).await? };
         answer(format_args!("sent {sent} to {}", self.place.topic))
@@ -110,39 +84,60 @@ impl Send {
         write(sink, vec![self.record(payload.into())], 0).await
     }
 
+    /// Reads and writes beside each other: what came while a write lasted is the next one, so that a slow writer of
+    /// lines waits for nothing.
     async fn send_lines(&self, sink: &Arc<dyn Sink>, input: impl AsyncBufRead + Unpin) -> Result<usize, Failure> {
-        let (mut lines, mut number, mut sent) = (input.lines(), 0, 0);
-        let mut batch = Vec::new();
-        while let Some(line) = lines.next_line().await.context("cannot read the messages")? {
-            number += 1;
-            if line.trim().is_empty() {
-                continue;
-            }
-            match self.parse(&line) {
-                Ok(record) => batch.push(record),
-                Err(error) => {
-                    sent += write(sink, batch, sent).await?;
-                    return Err(anyhow::anyhow!("line {number}: {error}; the {sent} before it were sent").into());
-                }
-            }
-            if batch.len() >= BATCH {
-                sent += write(sink, std::mem::take(&mut batch), sent).await?;
-            }
+        let (read, records) = mpsc::channel(BATCH);
+        let reading = async {
+            self.read_lines(input, read).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            sent = write_all(sink, records) => sent,
+            never = reading => never,
         }
-        sent += write(sink, batch, sent).await?;
-        Ok(sent)
     }
 
-    fn parse(&self, line: &str) -> Result<Record, String> {
-        if !self.records {
-            serde_json::from_str::<serde::de::IgnoredAny>(line).map_err(|error| format!("no JSON: {error}"))?;
-            return Ok(self.record(Bytes::copy_from_slice(line.trim().as_bytes())));
+    /// Reads until the end or the first error, which is the last item.
+    async fn read_lines(&self, mut input: impl AsyncBufRead + Unpin, records: mpsc::Sender<Result<Record, String>>) {
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            let record = match input.read_until(b'\n', &mut line).await {
+                Ok(0) => return,
+                Ok(_) => self.parse(&line).transpose(),
+                Err(error) => Some(Err(format!("cannot read: {error}"))),
+            };
+            let Some(record) = record else { continue };
+            let is_last = record.is_err();
+            let record = record.map_err(|error| format!("line {number}: {error}"));
+            // Nobody takes it when writing has failed.
+            if records.send(record).await.is_err() || is_last {
+                return;
+            }
         }
-        let line: Line = serde_json::from_str(line).map_err(|error| format!("no record: {error}"))?;
-        let mut record = self.record(line.payload()?);
-        record.key = line.key()?.or(record.key);
-        for (name, value) in line.headers.iter().filter(|(name, _)| !name.starts_with(RESERVED_PREFIX)) {
-            record.headers.push(name.clone(), text_of(value));
+    }
+
+    /// The record of a line; none for an empty one.
+    fn parse(&self, line: &[u8]) -> Result<Option<Record>, String> {
+        let line = std::str::from_utf8(line).map_err(|error| format!("no text: {error}"))?.trim();
+        match line {
+            "" => Ok(None),
+            _ if self.records => self.read(line).map(Some),
+            _ => {
+                serde_json::from_str::<serde::de::IgnoredAny>(line).map_err(|error| format!("no JSON: {error}"))?;
+                Ok(Some(self.record(Bytes::copy_from_slice(line.as_bytes()))))
+            }
+        }
+    }
+
+    fn read(&self, line: &str) -> Result<Record, String> {
+        let record::Read { id, key, headers, payload } = record::read(line)?;
+        let mut record = self.record(payload);
+        record.key = key.or(record.key);
+        record.headers.0.extend(headers.0.into_iter().filter(|header| !header.name.starts_with(RESERVED_PREFIX)));
+        if let Some(id) = id.filter(|_| self.keep_id) {
+            record.headers.push(ID_HEADER, id);
         }
         Ok(record)
     }
@@ -156,12 +151,21 @@ impl Send {
     }
 }
 
-/// A text as it is, anything else as JSON.
-fn text_of(value: &serde_json::Value) -> Bytes {
-    match value {
-        serde_json::Value::String(text) => text.clone().into(),
-        other => other.to_string().into(),
+/// Writes what comes until no more can come, and says how many are durable. What came before an error is written.
+async fn write_all(
+    sink: &Arc<dyn Sink>,
+    mut records: mpsc::Receiver<Result<Record, String>>,
+) -> Result<usize, Failure> {
+    let mut sent = 0;
+    let mut came = Vec::new();
+    while records.recv_many(&mut came, BATCH).await > 0 {
+        let (batch, errors): (Vec<_>, Vec<_>) = came.drain(..).partition(Result::is_ok);
+        sent += write(sink, batch.into_iter().filter_map(Result::ok).collect(), sent).await?;
+        if let Some(Err(error)) = errors.into_iter().next() {
+            return Err(anyhow::anyhow!("{error}; the {sent} before it were sent").into());
+        }
     }
+    Ok(sent)
 }
 
 /// Writes records and says how many are durable. `before` were already.
@@ -180,43 +184,5 @@ async fn write(sink: &Arc<dyn Sink>, records: Vec<Record>, before: usize) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        send: Send,
-    }
-
-    fn send(arguments: &[&str]) -> Send {
-        Line::parse_from(["send", "claims"].iter().chain(arguments)).send
-    }
-
-    #[test]
-    fn a_line_is_the_payload_untouched() {
-        let record = send(&["--key", "k", "--header", "a=b=c"]).parse(" {\"b\":1, \"a\":2} ").unwrap();
-        assert_eq!(record.payload, "{\"b\":1, \"a\":2}");
-        assert_eq!(record.key.as_deref(), Some(&b"k"[..]));
-        assert_eq!(record.headers.text("a"), Some("b=c"));
-    }
-
-    #[test]
-    fn a_record_brings_its_own_key_and_headers_but_none_of_the_hosts() {
-        let line = r#"{"key":"k2","headers":{"x":"1","lockgate-code":"gone"},"payload":{"id":7},"offset":3}"#;
-        let record = send(&["--records", "--key", "k"]).parse(line).unwrap();
-        assert_eq!((record.key.as_deref(), &record.payload[..]), (Some(&b"k2"[..]), &br#"{"id":7}"#[..]));
-        assert_eq!((record.headers.text("x"), record.headers.get("lockgate-code")), (Some("1"), None));
-    }
-
-    #[test]
-    fn what_is_no_json_is_refused() {
-        assert!(send(&[]).parse("{\"a\":").unwrap_err().contains("no JSON"));
-        let bytes = send(&["--records"]).parse(r#"{"key_base64":"/w==","payload_base64":"//4="}"#).unwrap();
-        assert_eq!((bytes.key.as_deref(), &bytes.payload[..]), (Some(&[0xff][..]), &[0xff, 0xfe][..]));
-        assert!(send(&["--records"]).parse("{\"a\":1}").unwrap_err().contains("payload"));
-        assert!(header("lockgate-id=1").is_err() && header("=1").is_err() && header("x").is_err());
-    }
-}
+#[path = "send_tests.rs"]
+mod tests;

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 
-use super::place::SpecFiles;
+use super::place::{SpecFiles, look};
 use super::table::Table;
 use super::{Ended, Failure, answer};
 use crate::assemble;
 use crate::model::Checkpoint;
-use crate::spec::Plan;
 use crate::spec::plan::Pipeline;
-use crate::transport::PartitionInfo;
+use crate::transport::{PartitionInfo, Start, Transport};
 
 /// Show what is settled and what is not read yet, as stored; a running host is not asked.
 #[derive(Args, Debug)]
@@ -47,9 +46,12 @@ impl Status {
         let plan = self.spec.plan()?;
         assemble::check_names(&plan, &self.only).map_err(Failure::Usage)?;
         let mut table = Table::new(["PIPELINE", "TOPIC", "PARTITION", "BASE", "SETTLED ABOVE", "LAG"]);
-        let chosen = plan.pipelines.values().filter(|pipeline| assemble::is_chosen(pipeline, &self.only));
+        let chosen: Vec<&Pipeline> =
+            plan.pipelines.values().filter(|pipeline| assemble::is_chosen(pipeline, &self.only)).collect();
+        let transports = look(&plan, chosen.iter().map(|pipeline| pipeline.from.transport.as_str()))?;
         for pipeline in chosen {
-            for row in rows(&plan, pipeline).await? {
+            let Some(transport) = transports.get(pipeline.from.transport.as_str()) else { continue };
+            for row in rows(transport.as_ref(), pipeline).await? {
                 if self.json {
                     answer(serde_json::to_string(&row)?)?;
                     continue;
@@ -64,34 +66,81 @@ impl Status {
     }
 }
 
-async fn rows<'a>(plan: &Plan, pipeline: &'a Pipeline) -> Result<Vec<Row<'a>>, Failure> {
-    let transport = assemble::transport(plan, &pipeline.from.transport)?;
+async fn rows<'a>(transport: &dyn Transport, pipeline: &'a Pipeline) -> Result<Vec<Row<'a>>, Failure> {
     let topics = transport.topics().await?;
     let partitions = topics.into_iter().find(|topic| topic.name == *pipeline.from.topic).map(|topic| topic.partitions);
     let Some(partitions) = partitions else { return Ok(Vec::new()) };
     let stored = transport.checkpoints(&pipeline.from.topic, &pipeline.from.group).await?;
     let stored: BTreeMap<u32, Checkpoint> = stored.into_iter().collect();
-    let row = |(index, info)| row(pipeline, index, &info, stored.get(&index));
+    let row = |(partition, info): (u32, PartitionInfo)| {
+        let stored = stored.get(&partition);
+        Row {
+            pipeline: &pipeline.name,
+            topic: &pipeline.from.topic,
+            partition,
+            base: stored.map(|checkpoint| checkpoint.base().0),
+            settled_above: stored.map_or(0, Checkpoint::settled_above),
+            lag: lag(&info, stored, pipeline.from.start),
+        }
+    };
     Ok((0..).zip(partitions).map(row).collect())
 }
 
-fn row<'a>(pipeline: &'a Pipeline, partition: u32, info: &PartitionInfo, stored: Option<&Checkpoint>) -> Row<'a> {
-    let base = stored.map(|checkpoint| checkpoint.base().0);
-    let settled_above = stored.map_or(0, settled_above);
-    let next = base.map_or(info.first, |base| (base + 1).max(info.first));
-    let behind = u64::try_from(info.end - next).unwrap_or(0);
-    Row {
-        pipeline: &pipeline.name,
-        topic: &pipeline.from.topic,
-        partition,
-        base,
-        settled_above,
-        lag: behind.saturating_sub(settled_above),
-    }
+/// Messages that are kept and not settled.
+///
+/// | checkpoint | lag |
+/// |---|---|
+/// | stored | from behind its base, or from the oldest kept one if that is later, to the end, less what is settled there |
+/// | none, `start: earliest` | all that are kept |
+/// | none, `start: latest` | none: the group begins with what is written once it runs |
+fn lag(info: &PartitionInfo, stored: Option<&Checkpoint>, start: Start) -> u64 {
+    let Some(checkpoint) = stored else {
+        return if start == Start::Latest { 0 } else { length(info.first, info.end) };
+    };
+    let next = info.first.max(checkpoint.base().0.saturating_add(1));
+    // What is settled there ends with the highest; of it, the unsettled are named.
+    let settled_to = info.end.min(checkpoint.highest().0.saturating_add(1));
+    let unsettled = checkpoint.unsettled().iter().filter(|position| (next..settled_to).contains(&position.0)).count();
+    length(next.max(settled_to), info.end) + unsettled as u64
 }
 
-/// Messages settled above the base.
-pub(super) fn settled_above(checkpoint: &Checkpoint) -> u64 {
-    let span = checkpoint.highest().0.abs_diff(checkpoint.base().0);
-    span.saturating_sub(checkpoint.unsettled().len() as u64)
+fn length(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Position;
+
+    #[test]
+    fn what_retention_removed_is_no_lag_and_hides_none() {
+        let stored = Checkpoint::new(Position(0), Position(10), vec![Position(1)]);
+        let lag = |first, end| lag(&PartitionInfo { first, end }, Some(&stored), Start::Earliest);
+        assert_eq!(lag(9, 12), 1, "11");
+        assert_eq!(lag(0, 12), 2, "1 and 11");
+        assert_eq!((lag(11, 11), lag(12, 12), lag(0, 0)), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_group_without_a_checkpoint_lags_as_it_would_start() {
+        let info = PartitionInfo { first: 3, end: 10 };
+        assert_eq!((lag(&info, None, Start::Earliest), lag(&info, None, Start::Latest)), (7, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn lag_is_what_one_by_one_is_not_settled(
+            base in -1_i64..20, span in 0_i64..20, unsettled in prop::collection::vec(0_i64..40, 0..9),
+            first in 0_i64..30, kept in 0_i64..20,
+        ) {
+            let unsettled = unsettled.into_iter().map(Position).collect();
+            let stored = Checkpoint::new(Position(base), Position(base + span), unsettled);
+            let info = PartitionInfo { first, end: first + kept };
+            let slow = (first..info.end).filter(|position| !stored.is_settled(Position(*position))).count();
+            prop_assert_eq!(lag(&info, Some(&stored), Start::Earliest), slow as u64);
+        }
+    }
 }

@@ -1,16 +1,17 @@
 //! What became of messages, at the end of a run: a table for people, JSON for machines.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
-use super::status::settled_above;
 use super::table::Table;
 use crate::flow::in_flight::PartitionState;
 use crate::flow::pipeline::End;
 use crate::flow::snapshot::{Counts, Snapshot};
 use crate::flow::supervisor::Ending;
+use crate::model::Checkpoint;
 
 /// What is known of one pipeline while it runs and after.
 #[derive(Clone, Debug)]
@@ -26,23 +27,22 @@ pub(super) struct Tracked {
 
 impl Tracked {
     /// A pipeline that starts now.
-    pub(super) fn new() -> Self {
-        let now = Instant::now();
+    pub(super) fn new(now: Instant) -> Self {
         Self { last: None, failure: None, started: now, moved: now }
     }
 
     /// Takes in what it tells.
-    pub(super) fn update(&mut self, snapshot: Snapshot) {
+    pub(super) fn update(&mut self, snapshot: Snapshot, now: Instant) {
         if self.last.as_ref().is_none_or(|last| last.counts != snapshot.counts) {
-            self.moved = Instant::now();
+            self.moved = now;
         }
         self.last = Some(snapshot);
     }
 
     /// Takes in how it ended.
-    pub(super) fn end(&mut self, ending: Ending) {
+    pub(super) fn end(&mut self, ending: Ending, now: Instant) {
         if let Some(last) = ending.last {
-            self.update(last);
+            self.update(last, now);
         }
         self.failure = match ending.end {
             End::Stopped => None,
@@ -130,7 +130,7 @@ fn partition(state: &PartitionState) -> Partition {
         topic: state.partition.topic.to_string(),
         partition: state.partition.index,
         base: checkpoint.map(|checkpoint| checkpoint.base().0),
-        settled_above: checkpoint.map_or(0, settled_above),
+        settled_above: checkpoint.map_or(0, Checkpoint::settled_above),
         unsettled_above: checkpoint.map_or(0, |checkpoint| checkpoint.unsettled().len()),
         lag: state.lag,
     }
@@ -184,4 +184,27 @@ fn reasons(
     counts: &BTreeMap<String, u64>,
 ) -> std::fmt::Result {
     counts.iter().try_for_each(|(reason, count)| write!(f, "\n{pipeline} {what}: {count} {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::snapshot::State;
+
+    #[test]
+    fn time_counts_until_something_last_became_of_a_message() {
+        let start = crate::model::Clock::system().now();
+        let snapshot = |done| Snapshot {
+            pipeline: "p".into(),
+            state: State::Running,
+            counts: Counts { done, bytes: 4_000_000, ..Counts::default() },
+            running: 0,
+            idle: true,
+            partitions: Vec::new(),
+        };
+        let mut tracked = Tracked::new(start);
+        tracked.update(snapshot(1), start + Duration::from_secs(2));
+        tracked.update(snapshot(1), start + Duration::from_secs(60));
+        assert_eq!((tracked.worked(), tracked.megabytes_per_second()), (Duration::from_secs(2), 2.0));
+    }
 }

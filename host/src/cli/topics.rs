@@ -3,10 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::place::SpecFiles;
+use super::place::{SpecFiles, look};
 use super::table::Table;
 use super::{Ended, answer};
-use crate::assemble;
 
 /// List topics and their partitions.
 #[derive(Args, Debug)]
@@ -23,8 +22,8 @@ impl Topics {
     pub(super) async fn obey(self) -> Ended {
         let plan = self.spec.plan()?;
         let mut table = Table::new(["TRANSPORT", "TOPIC", "PARTITION", "FIRST", "END", "MESSAGES"]);
-        for name in plan.transports.keys() {
-            for topic in assemble::transport(&plan, name)?.topics().await? {
+        for (name, transport) in look(&plan, plan.transports.keys().map(String::as_str))? {
+            for topic in transport.topics().await? {
                 if self.json {
                     answer(json!({ "transport": name, "topic": topic.name, "partitions": topic.partitions }))?;
                     continue;
@@ -32,7 +31,7 @@ impl Topics {
                 for (index, info) in topic.partitions.iter().enumerate() {
                     let numbers = [info.first, info.end, info.end - info.first].map(|number| number.to_string());
                     let [first, end, messages] = numbers;
-                    table.row([name.clone(), topic.name.clone(), index.to_string(), first, end, messages]);
+                    table.row([name.to_owned(), topic.name.clone(), index.to_string(), first, end, messages]);
                 }
             }
         }

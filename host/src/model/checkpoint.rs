@@ -64,6 +64,11 @@ impl Checkpoint {
         &self.unsettled
     }
 
+    /// How many positions above the base are settled.
+    pub fn settled_above(&self) -> u64 {
+        self.span().saturating_sub(self.unsettled.len() as u64)
+    }
+
     /// Whether the message at `position` is settled.
     pub fn is_settled(&self, position: Position) -> bool {
         position <= self.base || position <= self.highest && self.unsettled.binary_search(&position).is_err()
@@ -211,6 +216,13 @@ mod tests {
         assert_eq!(format!("{checkpoint:?}"), "base 41, settled above to 50 but [43, 47]");
         assert!(checkpoint.is_settled(Position(41)) && checkpoint.is_settled(Position(42)));
         assert!(!checkpoint.is_settled(Position(43)) && !checkpoint.is_settled(Position(51)));
+    }
+
+    #[test]
+    fn counts_what_is_settled_above_the_base() {
+        let above = |highest, unsettled| Checkpoint::new(Position(41), Position(highest), unsettled).settled_above();
+        assert_eq!(Checkpoint::plain(Position(41)).settled_above(), 0);
+        assert_eq!(above(50, positions(&[43, 47])), 7, "42, 44 to 46, and 48 to 50");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub struct Seen {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body, where it is JSON or at least text.
-    #[serde(default)]
+    #[serde(default, alias = "payload_text")]
     pub payload: Value,
 }
 

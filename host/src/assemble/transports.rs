@@ -1,0 +1,102 @@
+//! The transports of a spec: each is opened once, when it is first needed and lets itself be opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::join_all;
+use tokio::sync::OnceCell;
+
+use crate::model::Clock;
+use crate::spec::Plan;
+use crate::spec::plan::{Transport as Planned, TransportKind};
+use crate::transport::config::Config;
+use crate::transport::{Sink, Transport, TransportError};
+
+/// Whether what a transport holds can be looked at from outside of a running host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// It can.
+    Now,
+    /// Nothing is there yet: opening it would make it.
+    Later,
+    /// It holds everything inside the host.
+    Never,
+}
+
+/// Whether a transport of the spec can be looked at from outside.
+pub fn reach(plan: &Plan, name: &str) -> Reach {
+    match plan.transports.get(name).map(|transport| &transport.kind) {
+        Some(TransportKind::Memory(_)) => Reach::Never,
+        // A folder that may not be looked at is opened, which says why not.
+        Some(TransportKind::Log(log)) if matches!(log.path.try_exists(), Ok(false)) => Reach::Later,
+        Some(TransportKind::Log(_)) | None => Reach::Now,
+    }
+}
+
+/// Opens one transport of the spec.
+pub fn transport(plan: &Plan, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
+    crate::transport::open(name, &config(plan, name)?, Clock::system())
+}
+
+fn config(plan: &Plan, name: &str) -> Result<Config, TransportError> {
+    let unknown = || TransportError::Config { transport: name.into(), reason: "the spec does not name it".into() };
+    let Planned { kind, topics } = plan.transports.get(name).ok_or_else(unknown)?.clone();
+    let (log, memory) = match kind {
+        TransportKind::Log(log) => (Some(log), None),
+        TransportKind::Memory(memory) => (None, Some(memory)),
+    };
+    Ok(Config { log, memory, topics })
+}
+
+/// Some transports of a spec. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Transports(Arc<BTreeMap<String, Lazy>>);
+
+struct Lazy {
+    config: Config,
+    opened: OnceCell<Arc<dyn Transport>>,
+}
+
+impl Transports {
+    /// These transports. Opens none.
+    pub(super) fn new<'a>(plan: &Plan, names: impl Iterator<Item = &'a str>) -> Result<Self, TransportError> {
+        let names: BTreeSet<&str> = names.collect();
+        let lazy = |name: &str| Ok((name.to_owned(), Lazy { config: config(plan, name)?, opened: OnceCell::new() }));
+        Ok(Self(Arc::new(names.into_iter().map(lazy).collect::<Result<_, _>>()?)))
+    }
+
+    /// Their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// A transport, opened now if it is not open yet.
+    pub(super) async fn get(&self, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
+        let unknown = || TransportError::Config { transport: name.into(), reason: "no pipeline uses it".into() };
+        let Lazy { config, opened } = self.0.get(name).ok_or_else(unknown)?;
+        opened.get_or_try_init(|| open(name.to_owned(), config.clone())).await.cloned()
+    }
+
+    /// A sink of a topic.
+    pub(super) async fn sink(&self, transport: &str, topic: &str) -> Result<Arc<dyn Sink>, TransportError> {
+        self.get(transport).await?.sink(topic).await
+    }
+
+    /// What is wrong with these transports, and with these topics of them, and does not pass by itself.
+    pub(super) async fn lasting_errors(&self, topics: &BTreeSet<(&str, &str)>) -> Vec<String> {
+        let opened = join_all(self.names().map(async |name| (name, self.get(name).await))).await;
+        let open: BTreeSet<&str> = opened.iter().filter(|(_, result)| result.is_ok()).map(|(name, _)| *name).collect();
+        // A transport that could not be opened would be tried again for each of its topics.
+        let topics = topics.iter().filter(|(transport, _)| open.contains(transport));
+        let sinks = join_all(topics.map(async |(transport, topic)| self.sink(transport, topic).await.err())).await;
+        let errors = opened.into_iter().filter_map(|(_, result)| result.err()).chain(sinks.into_iter().flatten());
+        errors.filter(|error| !error.is_transient()).map(|error| error.to_string()).collect()
+    }
+}
+
+/// Opening blocks, for seconds while another process keeps a file locked.
+async fn open(name: String, config: Config) -> Result<Arc<dyn Transport>, TransportError> {
+    let transport: Arc<str> = name.as_str().into();
+    let opening = tokio::task::spawn_blocking(move || crate::transport::open(&name, &config, Clock::system()));
+    opening.await.unwrap_or_else(|error| Err(TransportError::Unavailable { transport, reason: error.to_string() }))
+}
