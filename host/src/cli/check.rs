@@ -23,7 +23,10 @@ impl Check {
     pub(super) async fn obey(self) -> Ended {
         if self.format == Format::Text {
             let checked = self.spec.checked().await?;
-            return answer(format_args!("{} pipelines are right", checked.plan().pipelines.len()));
+            return match checked.plan().pipelines.len() {
+                1 => answer("1 pipeline is right"),
+                count => answer(format_args!("{count} pipelines are right")),
+            };
         }
         match assemble::check(&self.spec.files, &self.spec.sets).await {
             Ok(checked) => answer(format_args!("{:#}", checked.plan().warnings.to_json())),

@@ -38,7 +38,7 @@ mod topics;
 
 /// A host for event pipelines that are declared in YAML and whose worker logic ships as WASM components.
 #[derive(Parser, Debug)]
-#[command(name = "lockgate", version, max_term_width = 120, after_help = EXIT_CODES)]
+#[command(name = "lockgate", version, max_term_width = 120, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -47,7 +47,7 @@ struct Cli {
     log: LogFormat,
 }
 
-const EXIT_CODES: &str = "Exit codes:\n  0    done\n  1    something failed while running\n  2    the command line or the spec is wrong; nothing was started\n  130  ended by a second signal";
+const AFTER_HELP: &str = "Example:\n  lockgate check && lockgate run\n\nExit codes:\n  0    done\n  1    something failed while running\n  2    the command line or the spec is wrong; nothing was started\n  130  ended by a second signal";
 
 #[derive(Subcommand, Debug)]
 enum Command {
@@ -208,12 +208,10 @@ mod tests {
     #[test]
     fn every_help_has_an_example() {
         fn visit(command: &clap::Command, path: &str) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(path), "`{path} --help` shows no example");
             for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-                let path = format!("{path} {}", sub.get_name());
-                let leaf = sub.get_subcommands().next().is_none();
-                let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-                assert!(!leaf || help.contains(&path), "`{path} --help` shows no example");
-                visit(sub, &path);
+                visit(sub, &format!("{path} {}", sub.get_name()));
             }
         }
         visit(&Cli::command(), "lockgate");

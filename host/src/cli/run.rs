@@ -38,7 +38,7 @@ pub(super) struct Run {
     #[command(flatten)]
     spec: SpecFiles,
     /// Only these pipelines.
-    #[arg(long, value_name = "PIPELINE")]
+    #[arg(long, value_name = "PIPELINE", value_delimiter = ',')]
     only: Vec<String>,
     /// End once nothing is unread, unsettled or due.
     #[arg(long)]

@@ -20,7 +20,7 @@ pub(super) struct Status {
     #[command(flatten)]
     spec: SpecFiles,
     /// Only these pipelines.
-    #[arg(long, value_name = "PIPELINE")]
+    #[arg(long, value_name = "PIPELINE", value_delimiter = ',')]
     only: Vec<String>,
     /// One JSON object a partition.
     #[arg(long)]

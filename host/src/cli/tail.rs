@@ -141,7 +141,13 @@ fn text(message: &Message) -> String {
         _ => String::new(),
     };
     let payload = String::from_utf8_lossy(&message.payload);
-    format!("{} {} {}  {key}{why}  {payload}", origin.partition, origin.position, origin.enqueued)
+    printable(&format!("{} {} {}  {key}{why}  {payload}", origin.partition, origin.position, origin.enqueued))
+}
+
+/// A text on one line that does nothing to a terminal: what a message holds comes from outside.
+fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 #[cfg(test)]

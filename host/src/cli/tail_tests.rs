@@ -149,3 +149,8 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_message_holds_does_nothing_to_a_terminal() {
+    assert_eq!(printable("a\u{1b}]0;title\u{7}\nb\té"), "a\\u{1b}]0;title\\u{7}\\nb\\té");
+}

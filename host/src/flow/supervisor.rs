@@ -98,7 +98,11 @@ pub fn supervise(pipeline: Arc<str>, open: Open) -> Handle {
 async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiver<Command>) -> Ending {
     let (mut wait, mut last) = (FIRST_WAIT, None);
     loop {
-        let reason = match open().await {
+        let opened = match attend(&pipeline, &State::Starting, open(), &mut commands).await {
+            Some(opened) => opened,
+            None => return Ending { end: End::Stopped, last },
+        };
+        let reason = match opened {
             Ok((settings, parts)) => {
                 let started = tokio::time::Instant::now();
                 let (ending, told) = run(settings, parts, &mut commands).await;
@@ -131,7 +135,8 @@ async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiv
                 return Ending { end: End::Failed { reason }, last };
             }
         };
-        if sit_out(&pipeline, wait, &reason, &mut commands).await == Told::Stop {
+        let blocked = State::Blocked { reason };
+        if attend(&pipeline, &blocked, tokio::time::sleep(wait), &mut commands).await.is_none() {
             return Ending { end: End::Stopped, last };
         }
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -172,24 +177,30 @@ enum Told {
     Stop,
 }
 
-/// Waits before the next try, and answers for the pipeline meanwhile.
-async fn sit_out(pipeline: &Arc<str>, wait: Duration, reason: &str, commands: &mut mpsc::Receiver<Command>) -> Told {
-    let until = tokio::time::Instant::now() + wait;
+/// Waits for something while the pipeline does not run, and answers for it meanwhile. `None` when it is told to stop.
+async fn attend<T>(
+    pipeline: &Arc<str>,
+    state: &State,
+    awaited: impl Future<Output = T>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Option<T> {
+    tokio::pin!(awaited);
     loop {
         tokio::select! {
-            () = tokio::time::sleep_until(until) => return Told::Nothing,
+            biased;
+            done = &mut awaited => return Some(done),
             command = commands.recv() => match command {
                 Some(Command::Snapshot(reply)) => {
                     let _ = reply.send(Snapshot {
                         pipeline: pipeline.clone(),
-                        state: State::Blocked { reason: reason.to_owned() },
+                        state: state.clone(),
                         counts: Counts::default(),
                         running: 0,
                         idle: false,
                         partitions: Vec::new(),
                     });
                 }
-                Some(Command::Stop) | None => return Told::Stop,
+                Some(Command::Stop) | None => return None,
             },
         }
     }

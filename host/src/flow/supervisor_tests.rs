@@ -153,6 +153,15 @@ async fn what_needs_somebody_ends_the_pipeline_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_is_heard_while_an_opening_takes_for_ever() {
+    let open: Open = Box::new(|| Box::pin(std::future::pending()));
+    let handle = supervise("p".into(), open);
+    assert_eq!(handle.snapshot().await.unwrap().state, State::Starting);
+    handle.stop().await;
+    assert_eq!(handle.end().await, End::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_is_heard_while_the_pipeline_cannot_start() {
     let (handle, _) = supervised(vec![Err(OpenError::Later("no route".into()))]);
     handle.stop().await;

@@ -22,8 +22,8 @@ const SECRET_NAMES: [&str; 15] = [
     "accountkey",
 ];
 
-/// A text without the query, the fragment and the user of any URL in it, and without the values of
-/// [secret names](SECRET_NAMES). What is cut out is shown as `…`.
+/// A text without the query, the fragment and the user of any URL in it, and without the values of names that tell a
+/// secret, such as `sig` and `token`. What is cut out is shown as `…`.
 pub fn without_queries(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains('=') {
         return Cow::Borrowed(text);
