@@ -169,11 +169,11 @@ mod tests {
 
     use super::*;
     use crate::flow::pipeline::End;
-    use crate::flow::supervisor::{OpenError, supervise};
+    use crate::flow::supervisor::{Handle, OpenError, supervise};
 
-    /// Two pipelines: one is being opened for ever and does not listen, one cannot start now and does.
+    /// Two pipelines: one does not listen, one cannot start now and does.
     fn host() -> Host {
-        let deaf = supervise("deaf".into(), Box::new(|| Box::pin(std::future::pending())));
+        let deaf = Handle::deaf("deaf");
         let listening = || async { Err(OpenError::Later("no route".into())) }.boxed();
         Host::of(vec![deaf, supervise("listening".into(), Box::new(listening))])
     }

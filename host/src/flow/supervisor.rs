@@ -74,6 +74,18 @@ impl Handle {
         Some(self.ending.borrow().clone().unwrap_or_else(broken))
     }
 
+    /// A pipeline that never reads a command and never ends: the worst that one can do to those who watch it.
+    #[cfg(test)]
+    pub(crate) fn deaf(pipeline: &str) -> Self {
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (tell, ending) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            std::future::pending::<()>().await;
+            drop((inbox, tell));
+        });
+        Self { pipeline: pipeline.into(), commands, ending, task }
+    }
+
     /// Waits for its end.
     pub async fn end(self) -> End {
         if let Err(error) = self.task.await {
