@@ -41,7 +41,7 @@ fn probe() -> &'static Path {
             .args(["build", "--quiet", "--package", "probe", "--target", "wasm32-wasip2", "--profile", "guest"])
             .arg("--target-dir")
             .arg(&*TARGET)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .current_dir(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()))
             .status()
             .unwrap();
         assert!(built.success(), "the probe cannot be built: is the target wasm32-wasip2 installed?");
