@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::place::Place;
 use super::{Ended, Failure, answer, record};
-use crate::model::message::{ID_HEADER, RESERVED_PREFIX};
+use crate::model::header;
 use crate::model::{Headers, Record};
 use crate::transport::Sink;
 
@@ -55,8 +55,8 @@ fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     match name {
         "" => Err("the name is empty".into()),
-        _ if name.starts_with(RESERVED_PREFIX) => {
-            Err(format!("names that begin with {RESERVED_PREFIX} are the host's"))
+        _ if name.starts_with(header::RESERVED_PREFIX) => {
+            Err(format!("names that begin with {} are the host's", header::RESERVED_PREFIX))
         }
         _ => Ok((name.to_owned(), value.to_owned())),
     }
@@ -135,9 +135,9 @@ impl Send {
         let record::Read { id, key, headers, payload } = record::read(line)?;
         let mut record = self.record(payload);
         record.key = key.or(record.key);
-        record.headers.0.extend(headers.0.into_iter().filter(|header| !header.name.starts_with(RESERVED_PREFIX)));
+        record.headers.0.extend(headers.0.into_iter().filter(|header| !header.is_reserved()));
         if let Some(id) = id.filter(|_| self.keep_id) {
-            record.headers.push(ID_HEADER, id);
+            record.headers.push(header::ID, id);
         }
         Ok(record)
     }

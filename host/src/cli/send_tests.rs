@@ -63,11 +63,11 @@ fn an_id_is_kept_only_when_asked() {
     let origin = Origin { transport: "bus".into(), partition, position: Position(7), enqueued: Timestamp(0) };
     let (mut headers, id) = (Headers::default(), MessageId::given("m"));
     headers.push("lockgate-class", "rejected");
-    headers.push(ID_HEADER, "m");
+    headers.push(header::ID, "m");
     let line = record::line(&Message { id, origin, key: None, headers, payload: Bytes::from("{}") });
     assert_eq!(parsed(&["--records"], &line).unwrap().headers, Headers::default());
     let mut kept = Headers::default();
-    kept.push(ID_HEADER, "m");
+    kept.push(header::ID, "m");
     assert_eq!(parsed(&["--records", "--keep-id"], &line).unwrap().headers, kept);
 }
 

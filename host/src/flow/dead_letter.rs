@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::retry::{Failure, Tries};
 use super::triage::Cause;
-use crate::model::message::{ID_HEADER, RESERVED_PREFIX};
+use crate::model::header;
 use crate::model::{Headers, Message, Record, Timestamp};
 
 /// The most that the list of failures may weigh, in bytes; the other headers are short.
@@ -40,27 +40,26 @@ pub struct Maker {
 
 /// Makes the dead letter of a message.
 pub fn dead_letter(message: &Message, cause: &Cause, tries: &Tries, maker: &Maker, now: Timestamp) -> Record {
-    let mut headers =
-        Headers(message.headers.0.iter().filter(|header| !header.name.starts_with(RESERVED_PREFIX)).cloned().collect());
+    let mut headers = Headers(message.headers.0.iter().filter(|header| !header.is_reserved()).cloned().collect());
     let origin = &message.origin;
     let mut set = |name: &str, value: &str| headers.push(name, value.to_owned());
-    set(ID_HEADER, message.id.as_str());
-    set("lockgate-pipeline", &maker.pipeline);
-    set("lockgate-plugin", &maker.plugin);
-    set("lockgate-plugin-version", &maker.version);
-    set("lockgate-plugin-sha256", &maker.sha256);
-    set("lockgate-class", cause.class.as_str());
-    set("lockgate-code", &cause.code);
-    set("lockgate-reason", &cause.reason);
-    set("lockgate-origin-transport", &origin.transport);
-    set("lockgate-origin-topic", &origin.partition.topic);
-    set("lockgate-origin-partition", &origin.partition.index.to_string());
-    set("lockgate-origin-offset", &origin.position.to_string());
-    set("lockgate-origin-enqueued", &origin.enqueued.to_string());
-    set("lockgate-attempts", &tries.failed().to_string());
-    set("lockgate-failures", &failures(tries.failures()));
-    set("lockgate-first-failure", &tries.first_failure().unwrap_or(now).to_string());
-    set("lockgate-last-failure", &now.to_string());
+    set(header::ID, message.id.as_str());
+    set(header::PIPELINE, &maker.pipeline);
+    set(header::PLUGIN, &maker.plugin);
+    set(header::PLUGIN_VERSION, &maker.version);
+    set(header::PLUGIN_SHA256, &maker.sha256);
+    set(header::CLASS, cause.class.as_str());
+    set(header::CODE, &cause.code);
+    set(header::REASON, &cause.reason);
+    set(header::ORIGIN_TRANSPORT, &origin.transport);
+    set(header::ORIGIN_TOPIC, &origin.partition.topic);
+    set(header::ORIGIN_PARTITION, &origin.partition.index.to_string());
+    set(header::ORIGIN_OFFSET, &origin.position.to_string());
+    set(header::ORIGIN_ENQUEUED, &origin.enqueued.to_string());
+    set(header::ATTEMPTS, &tries.failed().to_string());
+    set(header::FAILURES, &failures(tries.failures()));
+    set(header::FIRST_FAILURE, &tries.first_failure().unwrap_or(now).to_string());
+    set(header::LAST_FAILURE, &now.to_string());
     Record { key: message.key.clone(), headers, payload: message.payload.clone(), partition: None }
 }
 

@@ -119,6 +119,10 @@ impl Sink for Letters {
         self.records.lock().unwrap().extend(records);
         written
     }
+
+    fn partitions(&self) -> u32 {
+        1
+    }
 }
 
 /// Refuses every record.
@@ -129,6 +133,10 @@ impl Sink for Refusing {
     async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
         let refused = WriteError::Refused { topic: "out".into(), reason: "too large".into() };
         records.iter().map(|_| Err(refused.clone())).collect()
+    }
+
+    fn partitions(&self) -> u32 {
+        1
     }
 }
 

@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::message::ID_HEADER;
+use crate::model::header;
 use crate::model::{Emission, Headers, Message, MessageId, Record};
 use crate::transport::{Sink, WriteError, Written};
-
-/// Carries the wall-clock time at which the first message of a chain entered Lockgate, in milliseconds.
-const ORIGIN_MS_HEADER: &str = "lockgate-origin-ms";
-/// W3C Trace Context.
-const TRACE_PARENT: &str = "traceparent";
 
 /// Where an output goes.
 #[derive(Clone)]
@@ -159,11 +154,11 @@ struct Unwritten {
 }
 
 fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {
-    headers.set(ID_HEADER, id.as_str().to_owned());
-    let origin = message.headers.get(ORIGIN_MS_HEADER).cloned();
-    headers.set(ORIGIN_MS_HEADER, origin.unwrap_or_else(|| Bytes::from(message.origin.enqueued.0.to_string())));
-    if let (None, Some(parent)) = (headers.get(TRACE_PARENT), message.headers.get(TRACE_PARENT)) {
-        headers.push(TRACE_PARENT, parent.clone());
+    headers.set(header::ID, id.as_str().to_owned());
+    let origin = message.headers.get(header::ORIGIN_MS).cloned();
+    headers.set(header::ORIGIN_MS, origin.unwrap_or_else(|| Bytes::from(message.origin.enqueued.0.to_string())));
+    if let (None, Some(parent)) = (headers.get(header::TRACE_PARENT), message.headers.get(header::TRACE_PARENT)) {
+        headers.push(header::TRACE_PARENT, parent.clone());
     }
     headers
 }

@@ -92,6 +92,10 @@ impl Sink for Idle {
     async fn write(&self, _: Vec<Record>) -> Vec<Result<Written, WriteError>> {
         Vec::new()
     }
+
+    fn partitions(&self) -> u32 {
+        1
+    }
 }
 
 fn parts(mood: Mood) -> (Settings, Parts) {

@@ -6,12 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::Timestamp;
-
-/// The header that carries a message's id through the pipelines.
-pub const ID_HEADER: &str = "lockgate-id";
-/// Headers whose names begin so belong to the host.
-pub const RESERVED_PREFIX: &str = "lockgate-";
+use super::{Timestamp, header};
 
 /// A partition of a topic. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,6 +110,13 @@ pub struct Header {
     pub name: String,
     /// The value.
     pub value: Bytes,
+}
+
+impl Header {
+    /// Whether it belongs to the host.
+    pub fn is_reserved(&self) -> bool {
+        self.name.starts_with(header::RESERVED_PREFIX)
+    }
 }
 
 /// The headers of a message, in order.

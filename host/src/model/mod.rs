@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod clock;
+pub mod header;
 pub mod message;
 pub mod outcome;
 pub mod progress;

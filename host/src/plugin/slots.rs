@@ -16,7 +16,7 @@ use super::capabilities::{Call, Phase, State};
 use super::component::Loaded;
 use super::limits::{Exceeded, MemoryLimit, Meter, Overdue, watch};
 use super::{Attempt, Binding, CallError};
-use crate::model::message::RESERVED_PREFIX;
+use crate::model::header;
 use crate::model::{Message, Outcome};
 
 /// How long an instance may take to start, describe and configure itself, none of which should wait.
@@ -195,10 +195,14 @@ fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
             return Some(format!("it emits to `{}`, which is none of its outputs ({known})", emission.output));
         }
         let reserved = emission.headers.0.iter().find(|header| is_reserved(&header.name))?;
-        Some(format!("it sets header `{}`; names that begin with `{RESERVED_PREFIX}` are the host's", reserved.name))
+        Some(format!(
+            "it sets header `{}`; names that begin with `{}` are the host's",
+            reserved.name,
+            header::RESERVED_PREFIX
+        ))
     })
 }
 
 fn is_reserved(name: &str) -> bool {
-    name.get(..RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(RESERVED_PREFIX))
+    name.get(..header::RESERVED_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(header::RESERVED_PREFIX))
 }

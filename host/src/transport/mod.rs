@@ -42,6 +42,9 @@ pub trait Sink: Send + Sync {
     /// the others from being written; one that cannot be written now keeps those behind it in its partition, so that a
     /// later try does not change their order.
     async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>>;
+
+    /// How many partitions the topic has, at least one; known since the sink was opened.
+    fn partitions(&self) -> u32;
 }
 
 /// A connection to one system of topics.

@@ -30,6 +30,11 @@ impl Spread {
         Self { partitions: partitions.max(1), next: AtomicU32::new(rand::random()) }
     }
 
+    /// How many there are.
+    pub(super) fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
     /// The record's partition, or what is wrong with the chosen one.
     pub(super) fn choose(&self, record: &Record) -> Result<u32, String> {
         match (record.partition, &record.key) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::model::message::ID_HEADER;
+use crate::model::header;
 use crate::transport::WriteError;
 
 /// A partition that the record names.
@@ -123,7 +123,7 @@ pub async fn an_id_is_kept_or_stays_the_same(subject: &dyn Subject) {
     let topic = subject.topic().await;
     let sink = subject.open().await.sink(&topic).await.unwrap();
     let mut given = record(0, "given");
-    given.headers.push(ID_HEADER, "the id it came with");
+    given.headers.push(header::ID, "the id it came with");
     write(&*sink, given).await;
     write_numbers(&*sink, 0, 0..2).await;
     let mut ids = Vec::new();

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::headers;
 use super::schema::{self, POSITIONS};
 use super::topics::Topic;
-use crate::model::message::ID_HEADER;
+use crate::model::header;
 use crate::model::{Message, MessageId, Origin, Partition, Position, Record, Timestamp};
 use crate::storage::sqlite::Error;
 use crate::transport::{Room, Written};
@@ -138,7 +138,7 @@ fn message(range: &Range, row: &Row<'_>) -> Result<Message, Error> {
         Some(encoded) => headers::decode(encoded).ok_or_else(|| Error::Damaged("its headers are damaged".into()))?,
         None => crate::model::Headers::default(),
     };
-    let id = headers.text(ID_HEADER).map(MessageId::given);
+    let id = headers.text(header::ID).map(MessageId::given);
     let Partition { index, .. } = range.partition;
     Ok(Message {
         id: id.unwrap_or_else(|| MessageId::of_origin(&range.transport, &range.topic.physical, index, position)),

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use super::messages::{self, Placed};
 use super::store::Store;
 use super::topics::Topic;
-use crate::model::message::RESERVED_PREFIX;
 use crate::model::{Clock, Record};
 use crate::storage::sqlite::Error;
 use crate::transport::spread::Spread;
@@ -59,7 +58,7 @@ impl LogSink {
 
 /// What counts against [`LARGEST`].
 fn weight(record: &Record) -> u64 {
-    let hosts = record.headers.0.iter().filter(|header| header.name.starts_with(RESERVED_PREFIX));
+    let hosts = record.headers.0.iter().filter(|header| header.is_reserved());
     let hosts: usize = hosts.map(|header| header.name.len() + header.value.len()).sum();
     record.size().saturating_sub(hosts as u64)
 }
@@ -77,6 +76,10 @@ impl Sink for LogSink {
             written.as_mut().map_err(|error| error.clone())?.next().ok_or_else(missing)
         };
         places.into_iter().map(answer).collect()
+    }
+
+    fn partitions(&self) -> u32 {
+        self.spread.partitions()
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::Shared;
 use super::state::Topic;
-use crate::model::message::ID_HEADER;
+use crate::model::header;
 use crate::model::{Message, MessageId, Origin, Partition, Position, Record, Timestamp};
 use crate::transport::spread::Spread;
 use crate::transport::{Sink, WriteError, Written};
@@ -40,7 +40,7 @@ impl MemorySink {
 
     fn message(&self, record: Record, partition: u32, position: Position, enqueued: Timestamp) -> Message {
         let transport = self.shared.name.clone();
-        let given = record.headers.text(ID_HEADER).map(MessageId::given);
+        let given = record.headers.text(header::ID).map(MessageId::given);
         Message {
             id: given.unwrap_or_else(|| MessageId::of_origin(&transport, &self.physical, partition, position)),
             origin: Origin { transport, partition: Partition::new(self.topic.clone(), partition), position, enqueued },
@@ -65,5 +65,9 @@ impl Sink for MemorySink {
             topic.trim(now);
             answers
         })
+    }
+
+    fn partitions(&self) -> u32 {
+        self.spread.partitions()
     }
 }
