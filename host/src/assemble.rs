@@ -12,6 +12,7 @@ use tracing::debug;
 use crate::egress::Http;
 use crate::flow::dead_letter::Maker;
 use crate::flow::pipeline::{Parts, Settings};
+use crate::flow::retry;
 use crate::flow::router::{Route, Router};
 use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
@@ -221,7 +222,7 @@ async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, 
     }
     let letters = &pipeline.dead_letter;
     let dead_letter = transports.sink(&letters.transport, &letters.topic).await?;
-    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter })
+    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter, retry: None })
 }
 
 fn settings(pipeline: &Pipeline, maker: Maker) -> Settings {
@@ -230,7 +231,8 @@ fn settings(pipeline: &Pipeline, maker: Maker) -> Settings {
         concurrency: pipeline.concurrency.get(),
         in_flight: pipeline.in_flight,
         order: pipeline.order.clone(),
-        retry: pipeline.retry,
+        retry: retry::Policy { in_place: pipeline.retry.in_place, delays: Vec::new() },
+        retry_topic: None,
         checkpoint_every: pipeline.checkpoint_every,
         drain_for: pipeline.drain_for,
     }
@@ -274,7 +276,8 @@ impl Host {
     }
 }
 
-/// Whether a pipeline has settled everything that its partitions hold. A partition has a checkpoint once it is ours.
+/// Whether a pipeline has settled everything that its partitions hold, but what is parked and not due: where a head is
+/// held back, so is everything behind it. A partition has a checkpoint once it is ours.
 fn has_read(snapshot: &Snapshot, topics: &[TopicInfo]) -> bool {
     !snapshot.partitions.is_empty()
         && snapshot.partitions.iter().all(|state| {
@@ -282,7 +285,7 @@ fn has_read(snapshot: &Snapshot, topics: &[TopicInfo]) -> bool {
             let index = usize::try_from(state.partition.index).unwrap_or(usize::MAX);
             let end = topic.and_then(|topic| topic.partitions.get(index)).map(|info| info.end);
             let base = state.checkpoint.as_ref().map(|checkpoint| checkpoint.base().0);
-            base.zip(end).is_some_and(|(base, end)| base >= end - 1)
+            state.due.is_some() || base.zip(end).is_some_and(|(base, end)| base >= end - 1)
         })
 }
 

@@ -103,13 +103,13 @@ async fn looking_tells_what_is_there_and_makes_nothing() {
 fn everything_is_read_when_the_base_is_the_last_message() {
     let read = |checkpoint: Option<Checkpoint>, end| {
         let partition = Partition::new("claims", 0);
-        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0) };
+        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due: None };
         let snapshot = Snapshot {
             pipeline: "p".into(),
             state: State::Running,
             counts: Counts::default(),
             running: 0,
-            idle: true,
+            idle: crate::flow::snapshot::Idle::Yes,
             partitions: vec![state],
         };
         has_read(&snapshot, &[TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] }])

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::table::Table;
 use crate::flow::in_flight::PartitionState;
 use crate::flow::pipeline::End;
-use crate::flow::snapshot::{Counts, Snapshot};
+use crate::flow::snapshot::{Counts, Idle, Snapshot};
 use crate::flow::supervisor::Ending;
 use crate::model::Checkpoint;
 
@@ -52,7 +52,7 @@ impl Tracked {
 
     /// Whether nothing is left to do, as far as it told.
     pub(super) fn is_idle(&self) -> bool {
-        self.failure.is_some() || self.last.as_ref().is_some_and(|last| last.idle)
+        self.failure.is_some() || self.last.as_ref().is_some_and(|last| last.idle != Idle::No)
     }
 
     /// From the start to the last thing that became of a message.
@@ -199,7 +199,7 @@ mod tests {
             state: State::Running,
             counts: Counts { done, bytes: 4_000_000, ..Counts::default() },
             running: 0,
-            idle: true,
+            idle: Idle::Yes,
             partitions: Vec::new(),
         };
         let mut tracked = Tracked::new(start);

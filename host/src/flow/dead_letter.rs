@@ -1,29 +1,12 @@
-//! The record that a message becomes when nothing more can be done for it: key and payload as they were, everything
-//! else in headers. Pure.
-//!
-//! | header | value |
-//! |---|---|
-//! | `lockgate-id` | the message's id |
-//! | `lockgate-pipeline` | the pipeline |
-//! | `lockgate-plugin`, `-version`, `-sha256` | the plugin |
-//! | `lockgate-class` | `rejected`, `exhausted`, `guest-fault`, `refused` |
-//! | `lockgate-code`, `lockgate-reason` | why |
-//! | `lockgate-origin-transport`, `-topic`, `-partition`, `-offset`, `-enqueued` | where the message stood |
-//! | `lockgate-attempts` | how many tries failed |
-//! | `lockgate-failures` | the first three and last ten of them, as JSON |
-//! | `lockgate-first-failure`, `lockgate-last-failure` | RFC 3339 |
-//!
-//! These headers weigh at most 16 KiB together; the message's own come besides.
+//! The record that a message becomes when nothing more can be done for it: key and payload as they were, its past and
+//! why it ended here in headers. Pure. `docs/message-format.md` says what stands in each.
 
 use std::sync::Arc;
 
-use super::retry::{Failure, Tries};
+use super::history::history;
+use super::retry::Tries;
 use super::triage::Cause;
-use crate::model::header;
-use crate::model::{Headers, Message, Record, Timestamp};
-
-/// The most that the list of failures may weigh, in bytes; the other headers are short.
-const FAILURES_LIMIT: usize = 10 * 1024;
+use crate::model::{Message, Record, Timestamp, header};
 
 /// Who dead-letters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,49 +23,21 @@ pub struct Maker {
 
 /// Makes the dead letter of a message.
 pub fn dead_letter(message: &Message, cause: &Cause, tries: &Tries, maker: &Maker, now: Timestamp) -> Record {
-    let mut headers = Headers(message.headers.0.iter().filter(|header| !header.is_reserved()).cloned().collect());
-    let origin = &message.origin;
-    let mut set = |name: &str, value: &str| headers.push(name, value.to_owned());
-    set(header::ID, message.id.as_str());
-    set(header::PIPELINE, &maker.pipeline);
-    set(header::PLUGIN, &maker.plugin);
-    set(header::PLUGIN_VERSION, &maker.version);
-    set(header::PLUGIN_SHA256, &maker.sha256);
-    set(header::CLASS, cause.class.as_str());
-    set(header::CODE, &cause.code);
-    set(header::REASON, &cause.reason);
-    set(header::ORIGIN_TRANSPORT, &origin.transport);
-    set(header::ORIGIN_TOPIC, &origin.partition.topic);
-    set(header::ORIGIN_PARTITION, &origin.partition.index.to_string());
-    set(header::ORIGIN_OFFSET, &origin.position.to_string());
-    set(header::ORIGIN_ENQUEUED, &origin.enqueued.to_string());
-    set(header::ATTEMPTS, &tries.failed().to_string());
-    set(header::FAILURES, &failures(tries.failures()));
-    set(header::FIRST_FAILURE, &tries.first_failure().unwrap_or(now).to_string());
-    set(header::LAST_FAILURE, &now.to_string());
+    let mut headers = history(message, tries, maker, now);
+    headers.push(header::CLASS, cause.class.as_str());
+    headers.push(header::CODE, cause.code.clone());
+    headers.push(header::REASON, cause.reason.clone());
     Record { key: message.key.clone(), headers, payload: message.payload.clone(), partition: None }
-}
-
-/// The failures as JSON, their texts cut until they fit.
-fn failures(failures: &[Failure]) -> String {
-    let cut_to = |limit: usize| -> Vec<Failure> {
-        let cut = |failure: &Failure| Failure { text: failure.text.chars().take(limit).collect(), ..failure.clone() };
-        failures.iter().map(cut).collect()
-    };
-    let fits = |json: &String| json.len() <= FAILURES_LIMIT;
-    let json = |limit| serde_json::to_string(&cut_to(limit)).unwrap_or_default();
-    [500, 200, 100, 0].into_iter().map(json).find(fits).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::super::retry::Tries;
+    use super::super::retry::{Failure, Parking, Policy};
     use super::super::triage::Class;
     use super::*;
-    use crate::flow::config::InPlace;
-    use crate::model::{MessageId, Origin, Partition, Position};
+    use crate::model::{Headers, MessageId, Origin, Partition, Position};
 
     fn message() -> Message {
         let mut headers = Headers::default();
@@ -121,6 +76,7 @@ mod tests {
         let headers = letter(&Tries::default()).headers;
         for (name, value) in [
             ("lockgate-id", "m-1"),
+            ("lockgate-origin-ms", "1772460311000"),
             ("lockgate-origin-topic", "pending"),
             ("lockgate-origin-partition", "3"),
             ("lockgate-origin-offset", "812"),
@@ -138,7 +94,7 @@ mod tests {
         let mut tries = Tries::default();
         for at in 0..200 {
             let failure = Failure { at: Timestamp(at), code: "x".repeat(64), text: "\u{1F512}\"".repeat(250) };
-            tries.fail(failure, None, &InPlace::default());
+            tries.fail(failure, None, Parking::Allowed, &Policy::default());
         }
         let headers = letter(&tries).headers;
         assert!(headers.size() < 16 * 1024, "{}", headers.size());

@@ -1,15 +1,22 @@
 //! What is read but not settled, over all partitions of one pipeline: windows, lanes and the bounds together. Pure.
-//! Says what may be read (demand), what may start, and which checkpoints to store.
+//! Says what may be read (demand), what may start, and which checkpoints to store. Of a retry partition it keeps the
+//! head until that is due; nothing behind it is read before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::config::{InFlight as Limits, Order};
-use super::lanes::{Lane, Lanes};
+use super::lanes::{Lane, Lanes, Rank};
+use super::parking::{Reader, Received};
 use super::retry::Tries;
+use super::snapshot::Idle;
 use super::window::{Admission, Ticket, Window};
-use crate::model::{Checkpoint, Message, Partition, Position};
-use crate::transport::{Assignment, Batch, Commit, Demand, Epoch, Room};
+use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
+use crate::transport::{Assignment, Batch, Commit, Epoch};
+
+mod demand;
 
 /// One message on its way to being settled. Whoever has it has its ticket.
 #[derive(Debug)]
@@ -25,6 +32,11 @@ pub struct Work {
 }
 
 impl Work {
+    fn new(ticket: Ticket, message: Message, tries: Tries, order: &Order) -> Self {
+        let lane = Lane::of(&message, order);
+        Self { ticket, lane, message: Arc::new(message), tries, trial: false }
+    }
+
     /// The message's partition.
     pub fn partition(&self) -> &Partition {
         self.ticket.partition()
@@ -36,15 +48,34 @@ impl Work {
     }
 }
 
+/// The first message of a retry partition, while it is not due. It holds its ticket, but no lane and none of the
+/// bounds: no more is demanded of its partition meanwhile.
+#[derive(Debug)]
+struct Head {
+    work: Work,
+    at: Instant,
+    due: Timestamp,
+}
+
 #[derive(Debug)]
 struct Assigned {
     window: Window,
+    rank: Rank,
+    /// One at most, as long as the source keeps to the demand.
+    heads: Vec<Head>,
     bytes: u64,
     /// Messages known to stand behind the last one that came; unknown before the first batch.
     lag: Option<u64>,
     stored: Option<Checkpoint>,
     /// Asked back: nothing more is admitted or started.
     closing: bool,
+}
+
+impl Assigned {
+    /// Messages that are unsettled and may run.
+    fn startable(&self) -> usize {
+        self.window.unsettled() - self.heads.len()
+    }
 }
 
 /// What is known of one partition.
@@ -60,6 +91,8 @@ pub struct PartitionState {
     pub oldest: Option<Position>,
     /// Messages known to stand behind those that came.
     pub lag: Option<u64>,
+    /// When its head is due: it is parked, and so is what stands behind it.
+    pub due: Option<Timestamp>,
 }
 
 /// Everything in flight.
@@ -67,6 +100,7 @@ pub struct PartitionState {
 pub struct InFlight {
     limits: Limits,
     order: Order,
+    reader: Reader,
     partitions: BTreeMap<Partition, Assigned>,
     lanes: Lanes<Work>,
     /// Messages settled since the last commit that is durable.
@@ -77,8 +111,8 @@ pub struct InFlight {
 
 impl InFlight {
     /// Nothing in flight.
-    pub fn new(limits: Limits, order: Order) -> Self {
-        Self { limits, order, partitions: BTreeMap::new(), lanes: Lanes::default(), settled: 0, committing: 0 }
+    pub fn new(limits: Limits, order: Order, reader: Reader) -> Self {
+        Self { limits, order, reader, partitions: BTreeMap::new(), lanes: Lanes::default(), settled: 0, committing: 0 }
     }
 
     /// Partitions are ours from now on. What belonged to an earlier assignment of them is forgotten.
@@ -86,37 +120,56 @@ impl InFlight {
         for Assignment { partition, epoch, checkpoint } in assignments {
             self.remove(std::slice::from_ref(&partition));
             let window = Window::new(partition.clone(), epoch, checkpoint.clone());
-            let assigned = Assigned { window, bytes: 0, lag: None, stored: checkpoint, closing: false };
+            let rank = if self.reader.is_retry(&partition) { Rank::Due } else { Rank::New };
+            let (stored, closing) = (checkpoint, false);
+            let assigned = Assigned { window, rank, heads: Vec::new(), bytes: 0, lag: None, stored, closing };
             self.partitions.insert(partition, assigned);
         }
     }
 
-    /// Takes messages in, and says how many are to run. Messages of partitions that are not ours are dropped: they
-    /// come again to whoever owns them.
-    pub fn admit(&mut self, batch: Batch) -> usize {
-        let Some(assigned) = self.partitions.get_mut(&batch.partition) else { return 0 };
+    /// Takes messages in, and says how many are to run now. Messages of partitions that are not ours are dropped: they
+    /// come again to whoever owns them. Records for other pipelines are settled unseen.
+    pub fn admit(&mut self, batch: Batch, wall: Timestamp, now: Instant) -> usize {
+        let Self { partitions, reader, order, lanes, .. } = self;
+        let Some(assigned) = partitions.get_mut(&batch.partition) else { return 0 };
         if assigned.closing {
             return 0;
         }
         assigned.lag = Some(batch.lag);
         let mut admitted = 0;
         for message in batch.messages {
-            if let Admission::Run(ticket) = assigned.window.admit(message.origin.position) {
-                assigned.bytes += message.size();
-                admitted += 1;
-                let lane = Lane::of(&message, &self.order);
-                let work = Work {
-                    ticket,
-                    lane: lane.clone(),
-                    message: Arc::new(message),
-                    tries: Tries::default(),
-                    trial: false,
-                };
-                self.lanes.enqueue(&batch.partition, lane, work);
+            let Admission::Run(ticket) = assigned.window.admit(message.origin.position) else { continue };
+            match reader.receive(message, wall) {
+                Received::Now { message, tries } => {
+                    admitted += 1;
+                    enqueue(lanes, assigned, Work::new(ticket, message, tries, order));
+                }
+                Received::Later { message, tries, wait } => {
+                    let work = Work::new(ticket, message, tries, order);
+                    assigned.heads.push(Head { work, at: now + wait, due: wall.after(wait) });
+                }
+                Received::NotOurs => assigned.window.settle(ticket),
             }
         }
         assigned.window.pass(batch.passed);
         admitted
+    }
+
+    /// When the next head is due.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.partitions.values().flat_map(|assigned| &assigned.heads).map(|head| head.at).min()
+    }
+
+    /// Lets the heads start that are due, and says how many.
+    pub fn fall_due(&mut self, now: Instant) -> usize {
+        let Self { partitions, lanes, .. } = self;
+        let mut due = 0;
+        for assigned in partitions.values_mut() {
+            let heads: Vec<Head> = assigned.heads.extract_if(.., |head| head.at <= now).collect();
+            due += heads.len();
+            heads.into_iter().for_each(|head| enqueue(lanes, assigned, head.work));
+        }
+        due
     }
 
     /// The next message that may start.
@@ -170,28 +223,6 @@ impl InFlight {
         self.partitions.get(partition).is_some_and(|assigned| assigned.window.epoch() == epoch)
     }
 
-    /// What may be read, by partition: each may always hold its share of the window; what is left of the window goes
-    /// to those where nothing waits behind a held lane. Nothing at all while so many messages have settled since the
-    /// last durable commit that a crash would repeat more than is promised.
-    pub fn demand(&self) -> Demand {
-        let window = self.limits.messages.get();
-        if self.settled >= window || self.partitions.is_empty() {
-            return Demand::default();
-        }
-        let share = (window / self.partitions.len()).max(1);
-        let held: usize = self.unsettled();
-        let reserved: usize =
-            self.partitions.values().map(|assigned| share.saturating_sub(assigned.window.unsettled())).sum();
-        let spare = window.saturating_sub(held).saturating_sub(reserved);
-        let Some(bytes) = self.room_in_bytes() else { return Demand::default() };
-        let rooms = self.partitions.iter().filter(|(_, assigned)| !assigned.closing).map(|(partition, assigned)| {
-            let own = share.saturating_sub(assigned.window.unsettled());
-            let extra = if self.lanes.blocked(partition) == 0 { spare } else { 0 };
-            (partition.clone(), Room { messages: own + extra, bytes })
-        });
-        Demand(rooms.filter(|(_, room)| room.messages > 0).collect::<HashMap<_, _>>())
-    }
-
     /// The checkpoints that changed since they were stored. Ends with [`InFlight::stored`] or
     /// [`InFlight::not_stored`].
     pub fn commits(&mut self) -> Vec<Commit> {
@@ -237,6 +268,7 @@ impl InFlight {
             let given_up: u64 = self.lanes.remove(partition).iter().map(|work| work.message.size()).sum();
             if let Some(assigned) = self.partitions.get_mut(partition) {
                 assigned.closing = true;
+                assigned.heads.clear();
                 assigned.bytes = assigned.bytes.saturating_sub(given_up);
             }
         }
@@ -260,10 +292,15 @@ impl InFlight {
         self.partitions.values().map(|assigned| assigned.window.unsettled()).sum()
     }
 
-    /// Nothing is unsettled, and nothing is known to be unread.
-    pub fn is_idle(&self) -> bool {
-        let idle = |assigned: &Assigned| assigned.window.unsettled() == 0 && assigned.lag == Some(0);
-        !self.partitions.is_empty() && self.partitions.values().all(idle)
+    /// Whether something is unsettled, known to be unread, or due. What stands behind a head that is not due is
+    /// parked too.
+    pub fn idle(&self) -> Idle {
+        let waits = |assigned: &Assigned| !assigned.heads.is_empty();
+        let is_idle = |assigned: &Assigned| assigned.startable() == 0 && (waits(assigned) || assigned.lag == Some(0));
+        if self.partitions.is_empty() || !self.partitions.values().all(is_idle) {
+            return Idle::No;
+        }
+        if self.partitions.values().any(waits) { Idle::ButParked } else { Idle::Yes }
     }
 
     /// What is known of each partition.
@@ -274,18 +311,20 @@ impl InFlight {
             unsettled: assigned.window.unsettled(),
             oldest: assigned.window.oldest(),
             lag: assigned.lag,
+            due: assigned.heads.iter().map(|head| head.due).min(),
         };
         self.partitions.iter().map(state).collect()
     }
-
-    /// Bytes that may still come: none while the bound is reached, all of it while nothing is in flight.
-    fn room_in_bytes(&self) -> Option<u64> {
-        let bytes: u64 = self.partitions.values().map(|assigned| assigned.bytes).sum();
-        let room = self.limits.bytes.0.saturating_sub(bytes);
-        (room > 0 || bytes == 0).then_some(room)
-    }
 }
 
+/// Puts a message where it may start from.
+fn enqueue(lanes: &mut Lanes<Work>, assigned: &mut Assigned, work: Work) {
+    assigned.bytes += work.message.size();
+    lanes.enqueue(&work.partition().clone(), assigned.rank, work.lane.clone(), work);
+}
+
+#[cfg(test)]
+mod parked_tests;
 #[cfg(test)]
 #[path = "in_flight_tests.rs"]
 mod tests;

@@ -3,7 +3,8 @@ use std::num::NonZeroUsize;
 use bytes::Bytes;
 
 use super::*;
-use crate::model::{Headers, MessageId, Origin, Size, Timestamp};
+use crate::model::{Headers, MessageId, Origin, Size};
+use crate::transport::Demand;
 
 fn partition(index: u32) -> Partition {
     Partition::new("t", index)
@@ -12,13 +13,21 @@ fn partition(index: u32) -> Partition {
 /// Two partitions in a window of ten messages and a hundred bytes.
 fn in_flight(order: Order) -> InFlight {
     let limits = Limits { messages: NonZeroUsize::new(10).unwrap(), bytes: Size(100) };
-    let mut in_flight = InFlight::new(limits, order);
+    let mut in_flight = InFlight::new(limits, order, reader());
     in_flight.assign((0..2).map(|index| assignment(index, 1)).collect());
     in_flight
 }
 
 fn assignment(index: u32, epoch: u64) -> Assignment {
     Assignment { partition: partition(index), epoch: Epoch(epoch), checkpoint: None }
+}
+
+fn reader() -> Reader {
+    Reader { pipeline: "p".into(), retry_topic: Some("retry".into()) }
+}
+
+fn admit_batch(in_flight: &mut InFlight, batch: Batch) -> usize {
+    in_flight.admit(batch, Timestamp(0), Instant::now())
 }
 
 fn admit(in_flight: &mut InFlight, index: u32, positions: std::ops::Range<i64>, bytes: usize) -> usize {
@@ -35,7 +44,8 @@ fn admit(in_flight: &mut InFlight, index: u32, positions: std::ops::Range<i64>, 
         payload: Bytes::from(vec![0; bytes]),
     };
     let passed = Position(positions.end - 1);
-    in_flight.admit(Batch { partition: partition(index), messages: positions.map(message).collect(), lag: 0, passed })
+    let messages = positions.map(message).collect();
+    admit_batch(in_flight, Batch { partition: partition(index), messages, lag: 0, passed })
 }
 
 fn room(in_flight: &InFlight, index: u32) -> Option<usize> {
@@ -64,11 +74,11 @@ fn a_partition_whose_unread_messages_are_gone_is_idle_with_its_checkpoint_at_the
     admit(&mut in_flight, 0, 0..1, 1);
     let work = in_flight.start().unwrap();
     let gone = |passed| Batch { partition: partition(0), messages: Vec::new(), lag: 0, passed: Position(passed) };
-    in_flight.admit(gone(9));
-    assert!(!in_flight.is_idle(), "one is in hand");
+    admit_batch(&mut in_flight, gone(9));
+    assert_eq!(in_flight.idle(), Idle::No, "one is in hand");
     assert_eq!(in_flight.states()[0].checkpoint, Some(Checkpoint::plain(Position(-1))));
     assert!(in_flight.settle(work));
-    assert!(in_flight.is_idle());
+    assert_eq!(in_flight.idle(), Idle::Yes);
     assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(9)));
 }
 
@@ -171,7 +181,7 @@ mod any_interleaving {
         fn new(order: Order) -> Self {
             let limits = Limits { messages: NonZeroUsize::new(5).unwrap(), bytes: Size(1000) };
             Self {
-                in_flight: InFlight::new(limits, order.clone()),
+                in_flight: InFlight::new(limits, order.clone(), reader()),
                 order,
                 epoch: 0,
                 next: BTreeMap::new(),
@@ -227,7 +237,8 @@ mod any_interleaving {
             let messages = (*next..end).map(|position| message(index, position)).collect();
             *next = end;
             let lag = u64::try_from(LOG - end).unwrap();
-            self.in_flight.admit(Batch { partition: partition(index), messages, lag, passed: Position(end - 1) });
+            let batch = Batch { partition: partition(index), messages, lag, passed: Position(end - 1) };
+            admit_batch(&mut self.in_flight, batch);
         }
 
         fn settle(&mut self, which: usize) {

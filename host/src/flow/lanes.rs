@@ -1,5 +1,6 @@
 //! Which waiting message may start next. Pure. A lane is what keeps messages one after another; it is held from the
-//! moment a message becomes startable until it is released at settlement. Partitions take turns.
+//! moment a message becomes startable until it is released at settlement. Partitions take turns, and where there are
+//! both, those with messages that were parked and are due take every other turn, and the first one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -32,16 +33,50 @@ impl Lane {
     }
 }
 
+/// Whether messages were here before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rank {
+    /// They were parked and are due: they go before new ones.
+    Due,
+    /// They were not.
+    New,
+}
+
 #[derive(Debug)]
 struct Queue<T> {
+    rank: Rank,
     /// Each with the lane that it holds.
     ready: VecDeque<(Lane, T)>,
     blocked: usize,
 }
 
-impl<T> Default for Queue<T> {
-    fn default() -> Self {
-        Self { ready: VecDeque::new(), blocked: 0 }
+impl<T> Queue<T> {
+    fn of(rank: Rank) -> Self {
+        Self { rank, ready: VecDeque::new(), blocked: 0 }
+    }
+}
+
+/// Partitions with something ready, each once, in turn.
+#[derive(Debug, Default)]
+struct Turns {
+    due: VecDeque<Partition>,
+    new: VecDeque<Partition>,
+    /// Whether the last turn was of one that is due.
+    due_had_its_turn: bool,
+}
+
+impl Turns {
+    fn of(&mut self, rank: Rank) -> &mut VecDeque<Partition> {
+        match rank {
+            Rank::Due => &mut self.due,
+            Rank::New => &mut self.new,
+        }
+    }
+
+    fn next(&mut self) -> Option<Partition> {
+        let due = !self.due.is_empty() && (self.new.is_empty() || !self.due_had_its_turn);
+        self.due_had_its_turn = due;
+        self.of(if due { Rank::Due } else { Rank::New }).pop_front()
     }
 }
 
@@ -51,25 +86,30 @@ pub struct Lanes<T> {
     queues: BTreeMap<Partition, Queue<T>>,
     /// Lanes that are held, each with what waits behind the holder.
     held: HashMap<Lane, VecDeque<(Partition, T)>>,
-    /// Partitions with something ready, each once, in turn.
-    turns: VecDeque<Partition>,
+    turns: Turns,
 }
 
 impl<T> Default for Lanes<T> {
     fn default() -> Self {
-        Self { queues: BTreeMap::new(), held: HashMap::new(), turns: VecDeque::new() }
+        Self { queues: BTreeMap::new(), held: HashMap::new(), turns: Turns::default() }
     }
 }
 
 impl<T> Lanes<T> {
-    /// Puts an item behind the others of its lane.
-    pub fn enqueue(&mut self, partition: &Partition, lane: Lane, item: T) {
+    /// Puts an item behind the others of its lane; one that is due, before those that are new. All items of a
+    /// partition are of one rank.
+    pub fn enqueue(&mut self, partition: &Partition, rank: Rank, lane: Lane, item: T) {
+        self.queues.entry(partition.clone()).or_insert_with(|| Queue::of(rank));
         if lane == Lane::Free {
             return self.make_ready(partition, lane, item);
         }
         if let Some(waiting) = self.held.get_mut(&lane) {
-            waiting.push_back((partition.clone(), item));
-            self.queues.entry(partition.clone()).or_default().blocked += 1;
+            let is_new = |(of, _): &(Partition, T)| self.queues.get(of).is_some_and(|queue| queue.rank == Rank::New);
+            let first_new = waiting.iter().position(is_new).filter(|_| rank == Rank::Due);
+            waiting.insert(first_new.unwrap_or(waiting.len()), (partition.clone(), item));
+            if let Some(queue) = self.queues.get_mut(partition) {
+                queue.blocked += 1;
+            }
             return;
         }
         self.held.insert(lane.clone(), VecDeque::new());
@@ -78,11 +118,11 @@ impl<T> Lanes<T> {
 
     /// The next item that may start; its lane is held until released.
     pub fn start(&mut self) -> Option<T> {
-        let partition = self.turns.pop_front()?;
+        let partition = self.turns.next()?;
         let queue = self.queues.get_mut(&partition)?;
         let (_, item) = queue.ready.pop_front()?;
         if !queue.ready.is_empty() {
-            self.turns.push_back(partition);
+            self.turns.of(queue.rank).push_back(partition);
         }
         Some(item)
     }
@@ -107,7 +147,9 @@ impl<T> Lanes<T> {
 
     /// Removes everything that waits in a partition, and releases the lanes that it held.
     pub fn remove(&mut self, partition: &Partition) -> Vec<T> {
-        self.turns.retain(|turn| turn != partition);
+        for rank in [Rank::Due, Rank::New] {
+            self.turns.of(rank).retain(|turn| turn != partition);
+        }
         let mut removed = Vec::new();
         for waiting in self.held.values_mut() {
             let (gone, kept) =
@@ -123,9 +165,9 @@ impl<T> Lanes<T> {
     }
 
     fn make_ready(&mut self, partition: &Partition, lane: Lane, item: T) {
-        let queue = self.queues.entry(partition.clone()).or_default();
+        let Some(queue) = self.queues.get_mut(partition) else { return };
         if queue.ready.is_empty() {
-            self.turns.push_back(partition.clone());
+            self.turns.of(queue.rank).push_back(partition.clone());
         }
         queue.ready.push_back((lane, item));
     }
@@ -149,13 +191,13 @@ mod tests {
     fn one_key_runs_one_after_another_and_others_beside_it() {
         let mut lanes = Lanes::default();
         for (lane, item) in [(key("a"), 1), (key("a"), 2), (key("b"), 3), (Lane::Free, 4)] {
-            lanes.enqueue(&partition(0), lane, item);
+            lanes.enqueue(&partition(0), Rank::New, lane, item);
         }
         assert_eq!([lanes.start(), lanes.start(), lanes.start(), lanes.start()], [Some(1), Some(3), Some(4), None]);
         lanes.release(&key("a"));
         assert_eq!([lanes.start(), lanes.start()], [Some(2), None]);
         lanes.release(&key("a"));
-        lanes.enqueue(&partition(0), key("a"), 5);
+        lanes.enqueue(&partition(0), Rank::New, key("a"), 5);
         assert_eq!(lanes.start(), Some(5));
     }
 
@@ -163,31 +205,53 @@ mod tests {
     fn partitions_take_turns() {
         let mut lanes = Lanes::default();
         for item in 0..3 {
-            lanes.enqueue(&partition(0), Lane::Free, item);
+            lanes.enqueue(&partition(0), Rank::New, Lane::Free, item);
         }
-        lanes.enqueue(&partition(1), Lane::Free, 10);
+        lanes.enqueue(&partition(1), Rank::New, Lane::Free, 10);
         assert_eq!(std::iter::from_fn(|| lanes.start()).collect::<Vec<_>>(), [0, 10, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_due_takes_the_first_turn_and_then_every_other() {
+        let mut lanes = Lanes::default();
+        (0..3).for_each(|item| lanes.enqueue(&partition(0), Rank::New, Lane::Free, item));
+        (10..14).for_each(|item| lanes.enqueue(&partition(1), Rank::Due, Lane::Free, item));
+        assert_eq!(std::iter::from_fn(|| lanes.start()).collect::<Vec<_>>(), [10, 0, 11, 1, 12, 2, 13]);
+    }
+
+    #[test]
+    fn what_is_due_waits_for_its_lane_before_what_is_new_and_behind_what_was_due_before() {
+        let mut lanes = Lanes::default();
+        (0..3).for_each(|item| lanes.enqueue(&partition(0), Rank::New, key("a"), item));
+        (10..12).for_each(|item| lanes.enqueue(&partition(1), Rank::Due, key("a"), item));
+        let started = std::iter::from_fn(|| {
+            let item = lanes.start();
+            lanes.release(&key("a"));
+            item
+        });
+        assert_eq!(started.collect::<Vec<_>>(), [0, 10, 11, 1, 2]);
     }
 
     #[test]
     fn what_waits_in_a_partition_goes_with_it() {
         let mut lanes = Lanes::default();
         for (index, item) in [(0, 1), (1, 2), (0, 3)] {
-            lanes.enqueue(&partition(index), key("a"), item);
+            lanes.enqueue(&partition(index), Rank::New, key("a"), item);
         }
         assert_eq!(lanes.remove(&partition(0)), [3, 1]);
         assert_eq!(lanes.start(), Some(2));
     }
 
     proptest! {
-        /// The slow model: at any time no two running items share a lane, and items of a lane start in order.
+        /// The slow model: at any time no two running items share a lane, and items of a lane and a rank start in order.
         #[test]
         fn every_order_keeps_its_promise(items in prop::collection::vec((0_u32..3, 0_usize..4), 0..60), finish in prop::collection::vec(any::<prop::sample::Index>(), 0..200)) {
             let names = ["a", "b", "c"];
             let lane = |which: usize| names.get(which).map_or(Lane::Free, |name| key(name));
+            let rank = |index| if index == 0 { Rank::Due } else { Rank::New };
             let mut lanes = Lanes::default();
             for (number, (index, which)) in items.iter().enumerate() {
-                lanes.enqueue(&partition(*index), lane(*which), (number, *which));
+                lanes.enqueue(&partition(*index), rank(*index), lane(*which), (number, *which));
             }
             let mut running: Vec<(usize, usize)> = Vec::new();
             let mut started: Vec<(usize, usize)> = Vec::new();
@@ -203,8 +267,9 @@ mod tests {
                 lanes.release(&lane(running.swap_remove(index).1));
             }
             prop_assert_eq!(started.len(), items.len(), "nothing is forgotten");
-            for which in 0..3 {
-                let of_lane: Vec<usize> = started.iter().filter(|item| item.1 == which).map(|item| item.0).collect();
+            for (which, its_rank) in (0..3).flat_map(|which| [(which, Rank::Due), (which, Rank::New)]) {
+                let of_lane = started.iter().filter(|item| item.1 == which && rank(items[item.0].0) == its_rank);
+                let of_lane: Vec<usize> = of_lane.map(|item| item.0).collect();
                 prop_assert!(of_lane.is_sorted(), "{:?}", of_lane);
             }
         }

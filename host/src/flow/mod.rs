@@ -7,9 +7,11 @@
 //! | [`lanes`] | which messages may start, in which order |
 //! | [`in_flight`] | windows, lanes and bounds together: admission, demand, checkpoints to store |
 //! | [`retry`] | how often and when again |
+//! | [`parking`] | the record that a message is between two rounds, and back |
 //! | [`hold`] | waiting for a cause that is not the message's |
 //! | [`triage`] | from an outcome to its effect |
-//! | [`dead_letter`] | the record that a message becomes |
+//! | [`dead_letter`] | the record that a message becomes at its end |
+//! | `history` | what both of these records tell of the past |
 //! | [`router`] | from emissions to durable records |
 //! | `stage` | the tasks: calls and effects |
 //! | `timers` | what is due later |
@@ -19,9 +21,11 @@
 
 pub mod config;
 pub mod dead_letter;
+mod history;
 pub mod hold;
 pub mod in_flight;
 pub mod lanes;
+pub mod parking;
 pub mod pipeline;
 pub mod retry;
 pub mod router;

@@ -14,6 +14,8 @@ use super::config;
 use super::dead_letter::{Maker, dead_letter};
 use super::hold::{Gate, Role};
 use super::in_flight::{InFlight, Work};
+use super::parking::{Reader, park};
+use super::retry::{self, Step};
 use super::router::{Pending, Publication, Router};
 use super::snapshot::{Command, Counts, Snapshot, State};
 use super::stage::{Ended, Settlement, Stages, Try};
@@ -39,7 +41,7 @@ macro_rules! tell {
     ($level:ident, $self:ident, $work:ident, $($fact:tt)+) => {
         $level!(
             pipeline = %$self.settings.maker.pipeline,
-            partition = %$work.partition(),
+            partition = %$work.message.origin.partition,
             offset = $work.message.origin.position.0,
             message_id = %$work.message.id,
             trace_id = $work.message.trace_id(),
@@ -60,7 +62,9 @@ pub struct Settings {
     /// Which messages may run beside each other.
     pub order: config::Order,
     /// When to try again.
-    pub retry: config::Retry,
+    pub retry: retry::Policy,
+    /// Where it parks and reads back what it parked; its source hands out this topic's partitions too.
+    pub retry_topic: Option<Arc<str>>,
     /// How often checkpoints are stored.
     pub checkpoint_every: Duration,
     /// How long what runs may go on once the pipeline, or a partition, is to stop.
@@ -160,8 +164,9 @@ impl Pipeline {
     /// A pipeline that has not read anything yet.
     pub fn new(settings: Settings, parts: Parts) -> Self {
         let next_commit = parts.clock.now() + settings.checkpoint_every;
+        let reader = Reader { pipeline: settings.maker.pipeline.clone(), retry_topic: settings.retry_topic.clone() };
         Self {
-            in_flight: InFlight::new(settings.in_flight, settings.order.clone()),
+            in_flight: InFlight::new(settings.in_flight, settings.order.clone(), reader),
             settings,
             parts,
             gate: Gate::default(),
@@ -191,6 +196,7 @@ impl Pipeline {
 
     async fn run_to_end(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
         loop {
+            self.counts.admitted += self.in_flight.fall_due(self.parts.clock.now()) as u64;
             self.start();
             self.give_up_what_is_late();
             self.begin_commit();
@@ -219,7 +225,7 @@ impl Pipeline {
     fn start(&mut self) {
         while self.may_start() {
             let Some(work) = self.next_work() else { return };
-            let attempt = work.tries.attempt(&self.settings.retry.in_place);
+            let attempt = work.tries.attempt(&self.settings.retry);
             self.stages.call(work, self.parts.plugin.clone(), attempt);
         }
     }
@@ -274,7 +280,7 @@ impl Pipeline {
             Ended::Called { work, called } => {
                 let mut work = work;
                 let now = self.parts.clock.wall();
-                let effect = triage(called, &mut work.tries, &self.settings.retry.in_place, now);
+                let effect = triage(called, &mut work.tries, &self.settings.retry, now);
                 self.apply(work, effect);
             }
             Ended::Published { work, settlement, publication } => self.published(work, settlement, publication),
@@ -309,6 +315,7 @@ impl Pipeline {
                 }
             }
             Effect::Again { wait } => self.back_off(work, wait),
+            Effect::Park { step } => self.park(work, step),
             Effect::DeadLetter { emit, cause } => {
                 let pending = self.parts.router.emissions(&work.message, emit);
                 self.dead_letter(work, pending, &cause);
@@ -353,6 +360,23 @@ impl Pipeline {
         let reason = failure.map_or("", |failure| failure.text.as_str());
         tell!(info, self, work, attempt = work.tries.failed(), wait = ?wait, reason, "failed; it is tried again");
         self.timers.push(self.parts.clock.now() + wait, Due::Start(work));
+    }
+
+    fn park(&mut self, work: Work, step: Step) {
+        let reason = work.tries.failures().last().map_or("", |failure| failure.text.as_str());
+        let (maker, now) = (&self.settings.maker, self.parts.clock.wall());
+        let record = |partitions| park(&work.message, &work.tries, step, maker, partitions, now);
+        match self.parts.router.parked(record) {
+            Some(pending) => {
+                tell!(info, self, work, attempt = work.tries.failed(), delay = ?step.delay, reason, "failed; it is parked");
+                self.publish(work, Settlement::Parked, pending);
+            }
+            None => {
+                let reason = format!("{reason} (the pipeline has no retry topic)");
+                let cause = Cause { class: Class::Exhausted, code: "retry".into(), reason };
+                self.dead_letter(work, Pending::default(), &cause);
+            }
+        }
     }
 
     fn dead_letter(&mut self, work: Work, pending: Pending, cause: &Cause) {
@@ -415,6 +439,7 @@ impl Pipeline {
         }
         match settlement {
             Settlement::Done => self.counts.done += 1,
+            Settlement::Parked => self.counts.parked += 1,
             Settlement::Dead { code } => Counts::count(&mut self.counts.dead, &code),
         }
     }
@@ -438,7 +463,10 @@ impl Pipeline {
                     self.close(&self.in_flight.partitions());
                 }
             }
-            SourceEvent::Messages(batch) => self.counts.admitted += self.in_flight.admit(batch) as u64,
+            SourceEvent::Messages(batch) => {
+                let (wall, now) = (self.parts.clock.wall(), self.parts.clock.now());
+                self.counts.admitted += self.in_flight.admit(batch, wall, now) as u64;
+            }
             SourceEvent::Revoked { partitions, reply } => {
                 self.close(&partitions);
                 let deadline = self.parts.clock.now() + self.settings.drain_for;
@@ -596,7 +624,13 @@ impl Pipeline {
         let ahead = deadlines.chain(self.stop.map(|deadline| deadline + COMMIT_GRACE)).filter(|at| *at > now);
         let slot_free = self.stages.calls() < self.settings.concurrency;
         let trial = self.gate.due().filter(|_| slot_free).map(Instant::from_std);
-        ahead.chain(self.timers.next()).chain(trial).chain([self.next_commit]).min().unwrap_or(self.next_commit)
+        ahead
+            .chain(self.timers.next())
+            .chain(self.in_flight.next_due())
+            .chain(trial)
+            .chain([self.next_commit])
+            .min()
+            .unwrap_or(self.next_commit)
     }
 
     fn on_time(&mut self) -> Option<End> {
@@ -644,7 +678,7 @@ impl Pipeline {
             state: self.state(),
             counts,
             running: self.stages.calls(),
-            idle: self.in_flight.is_idle(),
+            idle: self.in_flight.idle(),
             partitions: self.in_flight.states(),
         }
     }
@@ -673,6 +707,9 @@ async fn committed(committing: &mut Option<Committing>) -> Result<(), CommitErro
     }
 }
 
+#[cfg(test)]
+#[path = "pipeline_parking_tests.rs"]
+mod parking_tests;
 #[cfg(test)]
 #[path = "pipeline_tests.rs"]
 mod tests;

@@ -184,7 +184,8 @@ fn settings(order: config::Order) -> Settings {
         concurrency: 4,
         in_flight: config::InFlight::default(),
         order,
-        retry: config::Retry::default(),
+        retry: retry::Policy::default(),
+        retry_topic: None,
         checkpoint_every: Duration::from_secs(1),
         drain_for: Duration::from_secs(5),
     }
@@ -215,7 +216,7 @@ async fn run_with_slow_commits(
     let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
     let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
     let outputs = [("out".to_owned(), Route::Topic(Arc::new(Refusing)))].into();
-    let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone() };
+    let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone(), retry: None };
     let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch });
     let parts = Parts { source, plugin: plugin.clone(), router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
@@ -335,7 +336,7 @@ async fn a_source_that_fails_for_good_ends_the_pipeline_and_says_why() {
     let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
     let source =
         Box::new(Scripted { events: [(Instant::now(), SourceEvent::Failed(gone))].into(), stored, slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (_commands, mut inbox) = mpsc::channel(1);
     let (end, _) = Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await;
@@ -401,7 +402,7 @@ async fn a_call_that_never_ends_is_given_up_when_the_time_to_drain_is_over_howev
     let events = [SourceEvent::Assigned(vec![assignment]), messages(&["never"])];
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let source = Box::new(Scripted { events, stored: Arc::default(), slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
@@ -426,7 +427,7 @@ async fn a_pipeline_that_nobody_can_tell_anything_stops() {
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let stored = Arc::<Mutex<Option<String>>>::default();
     let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing) };
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::model::header;
 use crate::model::{Emission, Headers, Message, MessageId, Record};
 use crate::transport::{Sink, WriteError, Written};
@@ -27,6 +25,8 @@ pub struct Router {
     pub outputs: BTreeMap<String, Route>,
     /// Where dead letters go.
     pub dead_letter: Arc<dyn Sink>,
+    /// Where parked messages go; a pipeline that parks has it.
+    pub retry: Option<Arc<dyn Sink>>,
 }
 
 /// Records that are not durable yet, in the order in which they become so.
@@ -42,7 +42,18 @@ struct Step {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Emission,
+    Parked,
     Letter,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Emission => "an emission",
+            Self::Parked => "a parked message",
+            Self::Letter => "a dead letter",
+        }
+    }
 }
 
 /// How far writing got.
@@ -56,7 +67,7 @@ pub enum Publication {
         /// What failed.
         reason: String,
     },
-    /// A topic will never take one of the emissions. Those before it stand.
+    /// A topic will never take one of the records. Those before it stand.
     Refused {
         /// What is left without it.
         rest: Pending,
@@ -82,6 +93,13 @@ impl Router {
             }
         }
         pending
+    }
+
+    /// The record of a message that is parked, made for so many partitions. None when there is no retry topic.
+    pub fn parked(&self, record: impl FnOnce(u32) -> Record) -> Option<Pending> {
+        let sink = self.retry.clone()?;
+        let record = record(sink.partitions());
+        Some(Pending([Step { sink, record, kind: Kind::Parked }].into()))
     }
 
     /// Adds a dead letter behind what is pending.
@@ -129,8 +147,8 @@ impl Pending {
         for (step, answer) in steps.into_iter().zip(answers) {
             let reason = match answer {
                 Some(Ok(_)) => continue,
-                Some(Err(WriteError::Refused { topic, reason })) if step.kind == Kind::Emission => {
-                    let reason = format!("topic {topic} refuses an emission: {reason}");
+                Some(Err(WriteError::Refused { topic, reason })) if step.kind != Kind::Letter => {
+                    let reason = format!("topic {topic} refuses {}: {reason}", step.kind.as_str());
                     unwritten.refused.get_or_insert(reason);
                     continue;
                 }
@@ -155,8 +173,7 @@ struct Unwritten {
 
 fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {
     headers.set(header::ID, id.as_str().to_owned());
-    let origin = message.headers.get(header::ORIGIN_MS).cloned();
-    headers.set(header::ORIGIN_MS, origin.unwrap_or_else(|| Bytes::from(message.origin.enqueued.0.to_string())));
+    headers.set(header::ORIGIN_MS, message.origin_ms().to_string());
     if let (None, Some(parent)) = (headers.get(header::TRACE_PARENT), message.headers.get(header::TRACE_PARENT)) {
         headers.push(header::TRACE_PARENT, parent.clone());
     }

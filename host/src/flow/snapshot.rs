@@ -28,6 +28,17 @@ pub enum State {
     Draining,
 }
 
+/// Whether anything is left to do, as far as the pipeline knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Idle {
+    /// Something is unread, unsettled or due.
+    No,
+    /// Only what is parked and not due.
+    ButParked,
+    /// Nothing at all.
+    Yes,
+}
+
 /// What became of messages since the pipeline started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
@@ -39,6 +50,8 @@ pub struct Counts {
     pub skipped: BTreeMap<String, u64>,
     /// Tries that failed and were repeated.
     pub retried: u64,
+    /// Settled as parked; counted as admitted again when they are due.
+    pub parked: u64,
     /// Settled as dead letters, by code.
     pub dead: BTreeMap<String, u64>,
     /// Bytes that the plugin moved between origins and stores.
@@ -67,8 +80,8 @@ pub struct Snapshot {
     pub counts: Counts,
     /// Messages in the plugin.
     pub running: usize,
-    /// Nothing unread, unsettled or due.
-    pub idle: bool,
+    /// Whether anything is left to do.
+    pub idle: Idle,
     /// Its partitions.
     pub partitions: Vec<PartitionState>,
 }

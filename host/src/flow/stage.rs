@@ -17,6 +17,8 @@ use crate::plugin::{Attempt, CallError, Plugin};
 pub(super) enum Settlement {
     /// Processed.
     Done,
+    /// Parked.
+    Parked,
     /// Dead-lettered under this code.
     Dead {
         /// What to count it by.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use super::pipeline::{End, Parts, Pipeline, Settings};
-use super::snapshot::{Command, Counts, Snapshot, State};
+use super::snapshot::{Command, Counts, Idle, Snapshot, State};
 
 /// The wait before a pipeline is opened again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -208,7 +208,7 @@ async fn attend<T>(
                         state: state.clone(),
                         counts: Counts::default(),
                         running: 0,
-                        idle: false,
+                        idle: Idle::No,
                         partitions: Vec::new(),
                     });
                 }

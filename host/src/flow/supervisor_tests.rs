@@ -105,11 +105,12 @@ fn parts(mood: Mood) -> (Settings, Parts) {
         concurrency: 1,
         in_flight: config::InFlight::default(),
         order: config::Order::None,
-        retry: config::Retry::default(),
+        retry: crate::flow::retry::Policy::default(),
+        retry_topic: None,
         checkpoint_every: Duration::from_secs(1),
         drain_for: Duration::from_secs(10),
     };
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle) };
+    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle), retry: None };
     let source = Box::new(Moody(mood, 0));
     (settings, Parts { source, plugin: Arc::new(Idle), router: Arc::new(router), clock: Clock::system() })
 }

@@ -4,15 +4,14 @@
 //! |---|---|
 //! | `done` | emissions, then settled |
 //! | `skip` | settled, counted |
-//! | `retry`, a stall, a missed deadline | again in place; after the last try a dead letter, class `exhausted` |
-//! | a trap, too much memory or CPU, a broken contract | again on a fresh slot; after the last try a dead letter, class `guest-fault` |
+//! | `retry`, a stall, a missed deadline | again in place; after a round parked; after the last round a dead letter, class `exhausted` |
+//! | a trap, too much memory or CPU, a broken contract | again on a fresh slot; after the round a dead letter, class `guest-fault` |
 //! | `reject` | emissions, then a dead letter, class `rejected` |
 //! | `hold`, or no instance can be made | the pipeline waits; no attempt is used |
 
 use std::time::Duration;
 
-use super::config::InPlace;
-use super::retry::{Failure, Next, Tries};
+use super::retry::{Failure, Next, Parking, Policy, Step, Tries};
 use crate::model::{Emission, Outcome, Timestamp, Verdict, without_queries};
 use crate::plugin::{CallError, Fault};
 
@@ -38,6 +37,11 @@ pub enum Effect {
     Again {
         /// Not before this has passed.
         wait: Duration,
+    },
+    /// Park, then settle.
+    Park {
+        /// For how long.
+        step: Step,
     },
     /// Publish, dead-letter, then settle.
     DeadLetter {
@@ -92,7 +96,7 @@ impl Class {
 }
 
 /// Says what follows from a call, and counts the try.
-pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &InPlace, now: Timestamp) -> Effect {
+pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &Policy, now: Timestamp) -> Effect {
     let Outcome { verdict, emit } = match called {
         Ok(outcome) => outcome,
         Err(error) => return failed_call(&error, tries, policy, now),
@@ -112,7 +116,7 @@ pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &In
     }
 }
 
-fn failed_call(error: &CallError, tries: &mut Tries, policy: &InPlace, now: Timestamp) -> Effect {
+fn failed_call(error: &CallError, tries: &mut Tries, policy: &Policy, now: Timestamp) -> Effect {
     let text = cut(&error.to_string());
     let class = match error.fault() {
         Fault::Host => return Effect::Hold { after: None, reason: text },
@@ -122,10 +126,12 @@ fn failed_call(error: &CallError, tries: &mut Tries, policy: &InPlace, now: Time
     again(Failure { at: now, code: error.code().into(), text }, None, class, tries, policy)
 }
 
-fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tries, policy: &InPlace) -> Effect {
+fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tries, policy: &Policy) -> Effect {
     let (code, text) = (failure.code.clone(), failure.text.clone());
-    match tries.fail(failure, after, policy) {
+    let parking = if class == Class::GuestFault { Parking::Never } else { Parking::Allowed };
+    match tries.fail(failure, after, parking, policy) {
         Next::Again { wait } => Effect::Again { wait },
+        Next::Park { step } => Effect::Park { step },
         Next::Exhausted => {
             let reason = cut(&format!("{text} (after {} attempts)", tries.failed()));
             Effect::DeadLetter { emit: Vec::new(), cause: Cause { class, code, reason } }
@@ -136,6 +142,11 @@ fn again(failure: Failure, after: Option<Duration>, class: Class, tries: &mut Tr
 /// A plugin's text as the operator may see it: no query of a URL, and not longer than that.
 fn cut(text: &str) -> String {
     cut_to(REASON_LIMIT, text)
+}
+
+/// A failure that was read back, its words no longer than those of our own.
+pub(super) fn cut_failure(failure: Failure) -> Failure {
+    Failure { at: failure.at, code: cut_to(CODE_LIMIT, &failure.code), text: cut(&failure.text) }
 }
 
 /// At most so many characters, with an ellipsis where it was longer.
@@ -152,8 +163,14 @@ mod tests {
     use super::*;
 
     fn check(called: Result<Outcome, CallError>) -> Vec<Effect> {
-        let (mut tries, policy) = (Tries::default(), InPlace::default());
-        (0..policy.attempts.get()).map(|_| triage(called.clone(), &mut tries, &policy, Timestamp(0))).collect()
+        check_under(&Policy::default(), &called)
+    }
+
+    /// The effects of one round.
+    fn check_under(policy: &Policy, called: &Result<Outcome, CallError>) -> Vec<Effect> {
+        let mut tries = Tries::default();
+        let attempts = policy.in_place.attempts.get();
+        (0..attempts).map(|_| triage(called.clone(), &mut tries, policy, Timestamp(0))).collect()
     }
 
     fn retry() -> Verdict {
@@ -199,11 +216,23 @@ mod tests {
     }
 
     #[test]
+    fn what_may_pass_by_itself_is_parked_and_the_guests_own_fault_never() {
+        let policy = Policy { delays: vec![Duration::from_secs(300)], ..Policy::default() };
+        let last = |called| check_under(&policy, &called).pop();
+        let stall = CallError::Stalled { plugin: "p".into(), limit: Duration::from_secs(120) };
+        for called in [Ok(Outcome::of(retry())), Err(stall)] {
+            assert!(matches!(last(called), Some(Effect::Park { step }) if step.delay.as_secs() == 300));
+        }
+        let trap = CallError::Trap { plugin: "p".into(), reason: "boom".into() };
+        assert!(matches!(last(Err(trap)), Some(Effect::DeadLetter { cause, .. }) if cause.class == Class::GuestFault));
+    }
+
+    #[test]
     fn a_hold_and_a_failed_start_use_no_attempt() {
         let hold = Verdict::Hold { after: None, reason: "401".into() };
         for called in [Ok(Outcome::of(hold)), Err(CallError::Start { plugin: "p".into(), reason: "no memory".into() })]
         {
-            let (mut tries, policy) = (Tries::default(), InPlace::default());
+            let (mut tries, policy) = (Tries::default(), Policy::default());
             for _ in 0..10 {
                 let effect = triage(called.clone(), &mut tries, &policy, Timestamp(0));
                 assert!(matches!(effect, Effect::Hold { .. }), "{effect:?}");

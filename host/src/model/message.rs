@@ -91,6 +91,11 @@ impl MessageId {
         Self(id.into())
     }
 
+    /// The first eight bytes of the id's SHA-256, big endian: spreads messages evenly, and each always alike.
+    pub fn spread(&self) -> u64 {
+        Sha256::digest(self.as_str()).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -185,6 +190,13 @@ impl Message {
     pub fn trace_id(&self) -> Option<&str> {
         let of_context = || self.headers.text("traceparent").and_then(|context| context.split('-').nth(1));
         self.headers.text("trace_id").or_else(of_context)
+    }
+
+    /// When the first message of its chain entered Lockgate, in milliseconds since the Unix epoch: what its header
+    /// says, else when the message itself did.
+    pub fn origin_ms(&self) -> u64 {
+        let given = self.headers.text(header::ORIGIN_MS).and_then(|text| text.parse().ok());
+        given.unwrap_or(self.origin.enqueued.0)
     }
 
     /// What the message weighs against `in_flight.bytes`.
