@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::config::{InFlight as Limits, Order};
 use super::lanes::{Lane, Lanes};
 use super::retry::Tries;
+use super::status::Oldest;
 use super::window::{Admission, Ticket, Window};
-use crate::model::{Checkpoint, Message, Partition, Position};
+use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
 use crate::transport::{Assignment, Batch, Commit, Demand, Epoch, Room};
 
 /// One message on its way to being settled. Whoever has it has its ticket.
@@ -20,6 +21,10 @@ pub struct Work {
     pub message: Arc<Message>,
     /// How often it failed so far.
     pub tries: Tries,
+    /// When it was admitted.
+    pub admitted: Timestamp,
+    /// The last try that was started; 0 before the first.
+    pub attempt: u32,
     /// Whether it is tried alone while the pipeline is held.
     pub trial: bool,
 }
@@ -34,6 +39,20 @@ impl Work {
     pub fn lane(&self) -> &Lane {
         &self.lane
     }
+
+    /// The try that comes next, 1 for the first.
+    pub fn next_attempt(&self) -> u32 {
+        self.tries.failed().saturating_add(1)
+    }
+}
+
+/// Where a message stands that was not started yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Nothing of its lane runs.
+    Ready,
+    /// Behind others of this lane.
+    Behind(Lane),
 }
 
 #[derive(Debug)]
@@ -56,8 +75,8 @@ pub struct PartitionState {
     pub checkpoint: Option<Checkpoint>,
     /// Messages admitted and not settled.
     pub unsettled: usize,
-    /// The oldest of them.
-    pub oldest: Option<Position>,
+    /// The oldest of them, and what it waits for; none when it was given up already.
+    pub oldest: Option<Oldest>,
     /// Messages known to stand behind those that came.
     pub lag: Option<u64>,
 }
@@ -91,9 +110,9 @@ impl InFlight {
         }
     }
 
-    /// Takes messages in, and says how many are to run. Messages of partitions that are not ours are dropped: they
+    /// Takes messages in at this time, and says how many are to run. Messages of partitions that are not ours are dropped: they
     /// come again to whoever owns them.
-    pub fn admit(&mut self, batch: Batch) -> usize {
+    pub fn admit(&mut self, batch: Batch, now: Timestamp) -> usize {
         let Some(assigned) = self.partitions.get_mut(&batch.partition) else { return 0 };
         if assigned.closing {
             return 0;
@@ -110,6 +129,8 @@ impl InFlight {
                     lane: lane.clone(),
                     message: Arc::new(message),
                     tries: Tries::default(),
+                    admitted: now,
+                    attempt: 0,
                     trial: false,
                 };
                 self.lanes.enqueue(&batch.partition, lane, work);
@@ -266,13 +287,21 @@ impl InFlight {
         !self.partitions.is_empty() && self.partitions.values().all(idle)
     }
 
-    /// What is known of each partition.
-    pub fn states(&self) -> Vec<PartitionState> {
+    /// A message that was not started yet.
+    pub fn standing(&self, partition: &Partition, position: Position) -> Option<(&Work, Standing)> {
+        let is = |work: &Work| work.ticket.position() == position;
+        let ready = self.lanes.find_ready(partition, is).map(|work| (work, Standing::Ready));
+        let blocked = || self.lanes.find_blocked(partition, is);
+        ready.or_else(|| blocked().map(|(work, lane)| (work, Standing::Behind(lane.clone()))))
+    }
+
+    /// What is known of each partition. `tell` says what it can of a message.
+    pub fn states(&self, tell: impl Fn(&Partition, Position) -> Option<Oldest>) -> Vec<PartitionState> {
         let state = |(partition, assigned): (&Partition, &Assigned)| PartitionState {
             partition: partition.clone(),
             checkpoint: assigned.window.checkpoint(),
             unsettled: assigned.window.unsettled(),
-            oldest: assigned.window.oldest(),
+            oldest: assigned.window.oldest().and_then(|position| tell(partition, position)),
             lag: assigned.lag,
         };
         self.partitions.iter().map(state).collect()

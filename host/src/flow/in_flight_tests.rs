@@ -35,7 +35,10 @@ fn admit(in_flight: &mut InFlight, index: u32, positions: std::ops::Range<i64>, 
         payload: Bytes::from(vec![0; bytes]),
     };
     let passed = Position(positions.end - 1);
-    in_flight.admit(Batch { partition: partition(index), messages: positions.map(message).collect(), lag: 0, passed })
+    in_flight.admit(
+        Batch { partition: partition(index), messages: positions.map(message).collect(), lag: 0, passed },
+        Timestamp(0),
+    )
 }
 
 fn room(in_flight: &InFlight, index: u32) -> Option<usize> {
@@ -64,9 +67,9 @@ fn a_partition_whose_unread_messages_are_gone_is_idle_with_its_checkpoint_at_the
     admit(&mut in_flight, 0, 0..1, 1);
     let work = in_flight.start().unwrap();
     let gone = |passed| Batch { partition: partition(0), messages: Vec::new(), lag: 0, passed: Position(passed) };
-    in_flight.admit(gone(9));
+    in_flight.admit(gone(9), Timestamp(0));
     assert!(!in_flight.is_idle(), "one is in hand");
-    assert_eq!(in_flight.states()[0].checkpoint, Some(Checkpoint::plain(Position(-1))));
+    assert_eq!(in_flight.states(|_, _| None)[0].checkpoint, Some(Checkpoint::plain(Position(-1))));
     assert!(in_flight.settle(work));
     assert!(in_flight.is_idle());
     assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(9)));
@@ -227,7 +230,8 @@ mod any_interleaving {
             let messages = (*next..end).map(|position| message(index, position)).collect();
             *next = end;
             let lag = u64::try_from(LOG - end).unwrap();
-            self.in_flight.admit(Batch { partition: partition(index), messages, lag, passed: Position(end - 1) });
+            self.in_flight
+                .admit(Batch { partition: partition(index), messages, lag, passed: Position(end - 1) }, Timestamp(0));
         }
 
         fn settle(&mut self, which: usize) {
@@ -270,7 +274,7 @@ mod any_interleaving {
 
         fn check(&self) {
             assert!(self.in_flight.unsettled() <= 5 + PARTITIONS as usize, "the window is overrun");
-            let states = self.in_flight.states();
+            let states = self.in_flight.states(|_, _| None);
             let now = states.iter().filter_map(|state| Some((state.partition.index, state.checkpoint.as_ref()?)));
             for (index, checkpoint) in now.chain(self.stored.iter().map(|(index, stored)| (*index, stored))) {
                 let passed = |position: &i64| checkpoint.is_settled(Position(*position));

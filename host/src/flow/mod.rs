@@ -11,10 +11,14 @@
 //! | [`triage`] | from an outcome to its effect |
 //! | [`dead_letter`] | the record that a message becomes |
 //! | [`router`] | from emissions to durable records |
+//! | [`measures`] | how long things take, in buckets |
+//! | [`status`] | what the oldest message waits for, in words |
 //! | `stage` | the tasks: calls and effects |
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
 //! | [`snapshot`] | what the loop tells of itself |
+//! | `lives` | what is told of a pipeline over all its lives |
+//! | [`remote`] | asks and tells a pipeline from elsewhere |
 //! | [`supervisor`] | keeps a pipeline running, and stops it |
 
 pub mod config;
@@ -22,11 +26,15 @@ pub mod dead_letter;
 pub mod hold;
 pub mod in_flight;
 pub mod lanes;
+mod lives;
+pub mod measures;
 pub mod pipeline;
+pub mod remote;
 pub mod retry;
 pub mod router;
 pub mod snapshot;
 mod stage;
+pub mod status;
 pub mod supervisor;
 mod timers;
 pub mod triage;
