@@ -133,7 +133,7 @@ impl fmt::Display for Waits {
             Self::Slot => f.write_str("waits for a free slot"),
             Self::Resume => f.write_str("waits until the pipeline is resumed"),
             Self::Hold => f.write_str("waits until a held message passes"),
-            Self::Topic { reason } => write!(f, "waits until nothing is blocked: {reason}"),
+            Self::Topic { reason } => write!(f, "waits until topics work again: {reason}"),
             Self::Plugin { since } => write!(f, "in the plugin for {}", text(*since)),
             Self::Again { wait } => write!(f, "next try in {}", text(*wait)),
             Self::Trial { wait: Some(wait) } => write!(f, "held, trial in {}", text(*wait)),

@@ -132,15 +132,14 @@ async fn a_topic_that_is_down_is_named_by_what_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_given_up_is_not_told() {
-    let (reply, _asked) = oneshot::channel();
-    let revoked = SourceEvent::Revoked { partitions: vec![partition()], reply };
-    let script = vec![(0, messages(&["slow", "done"])), (1, revoked)];
-    let running = Running::start(config::Order::None, script, 0);
-    let snapshot = running.after(2_000).await;
-    assert_eq!(oldest(&snapshot).position, Position(0));
-    drop(snapshot);
-    assert_eq!(running.calls(), [0]);
+async fn of_what_was_given_up_nothing_is_told() {
+    let mut pipeline = at_rest(config::Order::None);
+    let SourceEvent::Messages(batch) = messages(&["done"]) else { panic!() };
+    pipeline.in_flight.admit(batch, Timestamp(0));
+    assert!(pipeline.snapshot().partitions[0].oldest.is_some());
+    pipeline.close(&[partition()]);
+    let told = pipeline.snapshot().partitions.remove(0);
+    assert_eq!((told.unsettled, told.oldest), (1, None), "nobody has it any more");
 }
 
 #[tokio::test(start_paused = true)]
