@@ -9,6 +9,7 @@ use anyhow::bail;
 use serde::Serialize;
 use tracing::debug;
 
+use crate::admin::{About, Served};
 use crate::egress::Http;
 use crate::flow::dead_letter::Maker;
 use crate::flow::pipeline::{Parts, Settings};
@@ -18,7 +19,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
 use crate::model::{Clock, Secret, Secrets};
 use crate::plugin::{Binding, Description, Plugin};
-use crate::spec::plan::{Pipeline, SecretSource, Target};
+use crate::spec::plan::{Pipeline, SecretSource, Target, TransportKind};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
 use crate::transport::{Subscription, TopicInfo, TransportError};
@@ -145,6 +146,8 @@ pub struct Host {
     transports: Transports,
     /// The transport that each pipeline reads.
     sources: BTreeMap<Arc<str>, String>,
+    /// What is told of each pipeline besides how it is.
+    abouts: BTreeMap<Arc<str>, About>,
 }
 
 /// Starts the pipelines of a spec, or those of `only`. Fails when something is wrong that does not pass by itself,
@@ -174,7 +177,17 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
         handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports)));
     }
     let sources = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.from.transport.clone()));
-    Ok(Host { handles, sources: sources.collect(), transports })
+    let abouts = pipelines.iter().map(|pipeline| (pipeline.name.clone(), about(&plan, pipeline)));
+    Ok(Host { handles, sources: sources.collect(), abouts: abouts.collect(), transports })
+}
+
+fn about(plan: &Plan, pipeline: &Pipeline) -> About {
+    let system = match plan.transports.get(&pipeline.from.transport).map(|transport| &transport.kind) {
+        Some(TransportKind::Log(_)) => "lockgate_log",
+        Some(TransportKind::Memory(_)) => "lockgate_memory",
+        None => "",
+    };
+    About { system, topic: pipeline.from.topic.clone(), group: pipeline.from.group.clone() }
 }
 
 /// The stores that these pipelines were granted. Of those that cannot be opened it says why, and what to do.
@@ -246,7 +259,7 @@ fn open_error(error: TransportError) -> OpenError {
 impl Host {
     /// Pipelines without transports.
     pub(crate) fn of(handles: Vec<Handle>) -> Self {
-        Self { handles, transports: Transports::default(), sources: BTreeMap::new() }
+        Self { handles, transports: Transports::default(), sources: BTreeMap::new(), abouts: BTreeMap::new() }
     }
 }
 
@@ -254,6 +267,15 @@ impl Host {
     /// The pipelines.
     pub fn pipelines(&self) -> &[Handle] {
         &self.handles
+    }
+
+    /// The pipelines as others may look at them while they run.
+    pub fn served(&self) -> Vec<Served> {
+        let served = self.handles.iter().filter_map(|handle| {
+            let about = self.abouts.get(&handle.pipeline)?.clone();
+            Some(Served { remote: handle.remote(), about })
+        });
+        served.collect()
     }
 
     /// Whether these pipelines have settled everything that their topics hold now. When a topic cannot be asked, no.

@@ -10,11 +10,13 @@
 //! | [`storage`] | blob stores by name | knows who asks |
 //! | [`spec`] | the YAML file: parsing, checking, diagnostics | opens a connection |
 //! | [`assemble`] | turns a checked plan into running pipelines; the only place that names concrete parts | |
+//! | [`admin`] | health, metrics, status and commands of a running host, over HTTP | sees a payload |
 //! | [`cli`] | one file a command | |
-//! | [`telemetry`] | logging set-up | |
+//! | [`telemetry`] | logging set-up, and every metric's name | |
 //!
 //! Who may import whom is held by a test, `tests/src/architecture.rs`.
 
+pub mod admin;
 pub mod assemble;
 pub mod cli;
 pub mod egress;

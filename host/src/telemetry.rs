@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
 mod flat;
+pub mod metrics;
 
 use flat::Flat;
 

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::*;
 use crate::flow::in_flight::PartitionState;
-use crate::flow::snapshot::{Counts, State};
+use crate::flow::snapshot::State;
 use crate::model::{Checkpoint, Message, Outcome, Partition, Position, Verdict};
 use crate::plugin::{Attempt, CallError};
 use crate::transport::PartitionInfo;
@@ -104,14 +104,7 @@ fn everything_is_read_when_the_base_is_the_last_message() {
     let read = |checkpoint: Option<Checkpoint>, end| {
         let partition = Partition::new("claims", 0);
         let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due: None };
-        let snapshot = Snapshot {
-            pipeline: "p".into(),
-            state: State::Running,
-            counts: Counts::default(),
-            running: 0,
-            idle: crate::flow::snapshot::Idle::Yes,
-            partitions: vec![state],
-        };
+        let snapshot = Snapshot { partitions: vec![state], ..Snapshot::empty("p".into(), State::Running) };
         has_read(&snapshot, &[TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] }])
     };
     let base = |base| Some(Checkpoint::plain(Position(base)));

@@ -21,6 +21,8 @@ use crate::telemetry::{self, LogFormat};
 use crate::transport::TransportError;
 
 mod check;
+mod host;
+mod pause;
 mod place;
 mod plugin;
 mod progress;
@@ -34,6 +36,7 @@ mod status;
 mod summary;
 mod table;
 mod tail;
+mod top;
 mod topics;
 
 /// A host for event pipelines that are declared in YAML and whose worker logic ships as WASM components.
@@ -63,8 +66,14 @@ enum Command {
     Tail(tail::Tail),
     /// List topics and their partitions.
     Topics(topics::Topics),
-    /// Show, per pipeline and partition, what is settled and what is not read yet.
+    /// Show, per pipeline and partition, what is settled, what is not, and what it waits for.
     Status(status::Status),
+    /// Watch the pipelines of the running host.
+    Top(top::Top),
+    /// Let a pipeline of the running host start nothing more.
+    Pause(pause::Pause),
+    /// Let a paused pipeline go on.
+    Resume(pause::Resume),
     /// Look at plugins.
     Plugin(plugin::Plugin),
 }
@@ -153,6 +162,9 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
         Command::Tail(tail) => tail.obey().await,
         Command::Topics(topics) => topics.obey().await,
         Command::Status(status) => status.obey().await,
+        Command::Top(top) => top.obey().await,
+        Command::Pause(pause) => pause.obey().await,
+        Command::Resume(resume) => resume.obey().await,
         Command::Plugin(plugin) => plugin.obey().await,
     }
 }

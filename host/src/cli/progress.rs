@@ -86,6 +86,7 @@ fn trouble(snapshot: &Snapshot) -> Option<String> {
         State::Running => None,
         State::Held { reason } => Some(format!("held: {reason}")),
         State::Blocked { reason } => Some(format!("waits: {reason}")),
+        State::Paused => Some("paused".into()),
         State::Draining => Some("drains".into()),
     }
 }

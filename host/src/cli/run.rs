@@ -7,14 +7,16 @@ use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tokio::time::{Interval, MissedTickBehavior};
-use tracing::info;
+use tracing::{error, info};
 
 use super::place::SpecFiles;
 use super::progress::Display;
 use super::signals::Signals;
 use super::summary::{Summary, Tracked};
 use super::{Ended, Failure, Format, answer};
+use crate::admin::Listener;
 use crate::assemble::{self, Host};
+use crate::flow::config::OnFatal;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::Handle;
 use crate::model::Clock;
@@ -54,14 +56,23 @@ impl Run {
         assemble::check_names(checked.plan(), &self.only).map_err(Failure::Usage)?;
         let secrets = assemble::secrets(checked.plan()).map_err(Failure::Usage)?;
         let mut signals = Signals::listen()?;
+        let (on_fatal, admin) = (checked.plan().on_fatal, checked.plan().admin);
+        let listener = match admin {
+            Some(config) => Some(Listener::bind(config).await.map_err(anyhow::Error::from)?),
+            None => None,
+        };
         let Some(host) = signals.unless_told(assemble::start(checked, &secrets, &self.only)).await else {
             return Ok(());
         };
         let host = host?;
         info!(pipelines = host.pipelines().len(), "running");
+        let server = listener.map(|listener| listener.serve(host.served(), Clock::system()));
         progress.set_draw_target(ProgressDrawTarget::stderr());
         let mut watch = Watch::new(&host, progress, Clock::system());
-        watch.until_stopped(self.until_idle, &mut signals).await;
+        watch.until_stopped(self.until_idle, on_fatal, &mut signals).await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
         watch.display.end();
         progress.set_draw_target(ProgressDrawTarget::hidden());
         let Watch { tracked, .. } = watch;
@@ -105,9 +116,9 @@ impl<'a> Watch<'a> {
         Self { host, tracked, display: Display::new(progress, names, now), clock }
     }
 
-    /// Until every pipeline has ended: because all of them failed, was told to by a signal, or is idle. A pipeline
-    /// that does not listen delays neither a signal nor the others.
-    async fn until_stopped(&mut self, until_idle: bool, signals: &mut Signals) {
+    /// Until every pipeline has ended: because all of them failed, one did that takes the others along, was told to by
+    /// a signal, or is idle. A pipeline that does not listen delays neither a signal nor the others.
+    async fn until_stopped(&mut self, until_idle: bool, on_fatal: OnFatal, signals: &mut Signals) {
         let pipelines = self.host.pipelines();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,9 +130,12 @@ impl<'a> Watch<'a> {
                 biased;
                 () = signals.told(), if !stopping => true,
                 Some(()) = stops.next() => false,
-                idle = self.look_around(&mut looks, until_idle && !stopping) => idle,
+                over = self.look_around(&mut looks, until_idle && !stopping, on_fatal) => over && !stopping,
             };
             if stop {
+                if self.has_failed(on_fatal) {
+                    error!("a pipeline failed for good and takes the others along: `on_fatal: exit`");
+                }
                 stopping = true;
                 stops.extend(pipelines.iter().map(Handle::stop));
             }
@@ -129,11 +143,17 @@ impl<'a> Watch<'a> {
         self.look().await;
     }
 
-    /// Looks when it is time to, and says whether nothing is left to do, if that is asked. May be dropped at any time.
-    async fn look_around(&mut self, looks: &mut Interval, until_idle: bool) -> bool {
+    /// Looks when it is time to, and says whether the run is over: a pipeline failed that takes the others along, or
+    /// nothing is left to do, if that is asked. May be dropped at any time.
+    async fn look_around(&mut self, looks: &mut Interval, until_idle: bool, on_fatal: OnFatal) -> bool {
         looks.tick().await;
         self.look().await;
-        until_idle && self.is_idle().await
+        self.has_failed(on_fatal) || until_idle && self.is_idle().await
+    }
+
+    /// Whether a pipeline failed for good, where that ends the process.
+    fn has_failed(&self, on_fatal: OnFatal) -> bool {
+        on_fatal == OnFatal::Exit && self.tracked.iter().any(|tracked| tracked.failure.is_some())
     }
 
     /// Whether nothing is left to do. What one pipeline wrote last, another may not know of yet: so the topics are
@@ -192,10 +212,14 @@ mod tests {
         let (tell, mut signals) = Signals::by_hand();
         let mut watch = watch(&host);
         // Long enough that more lies in the deaf one's queue than it holds.
-        let running = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, &mut signals)).await;
+        let running =
+            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, OnFatal::Stay, &mut signals))
+                .await;
         assert_eq!((running.is_err(), ends(&host)), (true, vec![None, None]));
         tell.send_replace(true);
-        let stopping = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, &mut signals)).await;
+        let stopping =
+            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, OnFatal::Stay, &mut signals))
+                .await;
         assert_eq!((stopping.is_err(), ends(&host)), (true, vec![None, Some(End::Stopped)]));
     }
 
@@ -210,10 +234,62 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let within = tokio::time::timeout(PATIENCE / 2, async {
-            tokio::join!(watch.until_stopped(false, &mut signals), telling)
+            tokio::join!(watch.until_stopped(false, OnFatal::Stay, &mut signals), telling)
         });
         assert!(within.await.is_err(), "the deaf one never ends");
         assert_eq!(ends(&host), [None, Some(End::Stopped)]);
+    }
+
+    /// Two pipelines: one fails at once for good, one waits for something outside.
+    fn failing() -> Host {
+        let damaged = || async { Err(OpenError::Never("page 7".into())) }.boxed();
+        let waiting = || async { Err(OpenError::Later("no route".into())) }.boxed();
+        Host::of(vec![supervise("damaged".into(), Box::new(damaged)), supervise("waiting".into(), Box::new(waiting))])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipeline_that_fails_for_good_takes_the_others_along_when_told() {
+        let host = failing();
+        let (_tell, mut signals) = Signals::by_hand();
+        let mut watch = watch(&host);
+        watch.until_stopped(false, OnFatal::Exit, &mut signals).await;
+        let failed_end = Some(End::Failed { reason: "page 7".into() });
+        assert_eq!(ends(&host), [failed_end, Some(End::Stopped)]);
+        let names = ["damaged".to_owned(), "waiting".to_owned()];
+        let Err(Failure::Runtime(error)) = failed(&names, &watch.tracked) else { panic!("exit code 0") };
+        assert_eq!(error.to_string(), "pipeline damaged: page 7");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipeline_that_fails_for_good_leaves_the_others_running_otherwise() {
+        let host = failing();
+        let (tell, mut signals) = Signals::by_hand();
+        let mut watch = watch(&host);
+        let minute = Duration::from_secs(60);
+        let running = tokio::time::timeout(minute, watch.until_stopped(false, OnFatal::Stay, &mut signals)).await;
+        assert_eq!((running.is_err(), &ends(&host)[1]), (true, &None));
+        tell.send_replace(true);
+        watch.until_stopped(false, OnFatal::Stay, &mut signals).await;
+        let names = ["damaged".to_owned(), "waiting".to_owned()];
+        assert!(failed(&names, &watch.tracked).is_err(), "and the exit code is 1 at the end");
+    }
+
+    #[tokio::test]
+    async fn an_admin_address_in_use_ends_the_run_before_anything_starts() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let spec = folder.path().join("pipelines.yaml");
+        let run = |address: std::net::SocketAddr| {
+            std::fs::write(&spec, format!("lockgate: 1\nadmin: {{ listen: '{address}' }}\n")).unwrap();
+            let spec = SpecFiles { files: vec![spec.clone()], sets: Vec::new() };
+            Run { spec, only: Vec::new(), until_idle: true, format: Format::Json }
+        };
+        let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
+        let Err(Failure::Runtime(error)) = run(taken.local_addr().unwrap()).obey(&progress).await else {
+            panic!("it ran")
+        };
+        assert!(error.to_string().starts_with("admin: cannot listen on 127.0.0.1:"), "{error}");
+        assert!(run("127.0.0.1:0".parse().unwrap()).obey(&progress).await.is_ok(), "any free port will do");
     }
 
     #[test]

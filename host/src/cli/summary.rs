@@ -195,12 +195,8 @@ mod tests {
     fn time_counts_until_something_last_became_of_a_message() {
         let start = crate::model::Clock::system().now();
         let snapshot = |done| Snapshot {
-            pipeline: "p".into(),
-            state: State::Running,
             counts: Counts { done, bytes: 4_000_000, ..Counts::default() },
-            running: 0,
-            idle: Idle::Yes,
-            partitions: Vec::new(),
+            ..Snapshot::empty("p".into(), State::Running)
         };
         let mut tracked = Tracked::new(start);
         tracked.update(snapshot(1), start + Duration::from_secs(2));

@@ -23,6 +23,17 @@ impl Default for InFlight {
     }
 }
 
+/// What a pipeline that fails for good does to the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFatal {
+    /// The others go on; the exit code is 1 at the end.
+    #[default]
+    Stay,
+    /// The others finish what runs, and the process ends with exit code 1.
+    Exit,
+}
+
 /// Which messages may run beside each other. A message holds its place until it is settled.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -51,6 +51,11 @@ impl<T> Gate<T> {
         self.state == State::Open
     }
 
+    /// What waits for its trial.
+    pub fn held(&self) -> impl Iterator<Item = &T> {
+        self.held.iter()
+    }
+
     /// Why the gate is closed.
     pub fn reason(&self) -> Option<&str> {
         (!self.is_open()).then_some(self.reason.as_str())

@@ -12,6 +12,7 @@ use super::lanes::{Lane, Lanes, Rank};
 use super::parking::{Reader, Received};
 use super::retry::Tries;
 use super::snapshot::Idle;
+use super::status::Oldest;
 use super::window::{Admission, Ticket, Window};
 use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
 use crate::transport::{Assignment, Batch, Commit, Epoch};
@@ -27,14 +28,18 @@ pub struct Work {
     pub message: Arc<Message>,
     /// How often it failed so far.
     pub tries: Tries,
+    /// When it was admitted.
+    pub admitted: Timestamp,
+    /// The last try that was started; 0 before the first.
+    pub attempt: u32,
     /// Whether it is tried alone while the pipeline is held.
     pub trial: bool,
 }
 
 impl Work {
-    fn new(ticket: Ticket, message: Message, tries: Tries, order: &Order) -> Self {
+    fn new(ticket: Ticket, message: Message, tries: Tries, order: &Order, admitted: Timestamp) -> Self {
         let lane = Lane::of(&message, order);
-        Self { ticket, lane, message: Arc::new(message), tries, trial: false }
+        Self { ticket, lane, message: Arc::new(message), tries, admitted, attempt: 0, trial: false }
     }
 
     /// The message's partition.
@@ -42,10 +47,34 @@ impl Work {
         self.ticket.partition()
     }
 
+    /// Where it stands there. Of a parked message that is not where it first stood.
+    pub fn position(&self) -> Position {
+        self.ticket.position()
+    }
+
     /// The lane that it holds.
     pub fn lane(&self) -> &Lane {
         &self.lane
     }
+
+    /// The try that comes next, 1 for the first.
+    pub fn next_attempt(&self) -> u32 {
+        self.tries.failed().saturating_add(1)
+    }
+}
+
+/// Where a message stands that was not started yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Nothing of its lane runs.
+    Ready,
+    /// Behind others of this lane.
+    Behind(Lane),
+    /// Parked until then.
+    Parked {
+        /// When it is due.
+        until: Instant,
+    },
 }
 
 /// The first message of a retry partition, while it is not due. It holds its ticket, but no lane and none of the
@@ -87,8 +116,8 @@ pub struct PartitionState {
     pub checkpoint: Option<Checkpoint>,
     /// Messages admitted and not settled.
     pub unsettled: usize,
-    /// The oldest of them.
-    pub oldest: Option<Position>,
+    /// The oldest of them, and what it waits for; none when it was given up already.
+    pub oldest: Option<Oldest>,
     /// Messages known to stand behind those that came.
     pub lag: Option<u64>,
     /// When its head is due: it is parked, and so is what stands behind it.
@@ -142,10 +171,10 @@ impl InFlight {
             match reader.receive(message, wall) {
                 Received::Now { message, tries } => {
                     admitted += 1;
-                    enqueue(lanes, assigned, Work::new(ticket, message, tries, order));
+                    enqueue(lanes, assigned, Work::new(ticket, message, tries, order, wall));
                 }
                 Received::Later { message, tries, wait } => {
-                    let work = Work::new(ticket, message, tries, order);
+                    let work = Work::new(ticket, message, tries, order, wall);
                     assigned.heads.push(Head { work, at: now + wait, due: wall.after(wait) });
                 }
                 Received::NotOurs => assigned.window.settle(ticket),
@@ -303,13 +332,25 @@ impl InFlight {
         if self.partitions.values().any(waits) { Idle::ButParked } else { Idle::Yes }
     }
 
-    /// What is known of each partition.
-    pub fn states(&self) -> Vec<PartitionState> {
+    /// A message that was not started yet.
+    pub fn standing(&self, partition: &Partition, position: Position) -> Option<(&Work, Standing)> {
+        let is = |work: &Work| work.ticket.position() == position;
+        let ready = self.lanes.find_ready(partition, is).map(|work| (work, Standing::Ready));
+        let blocked = || self.lanes.find_blocked(partition, is);
+        let heads = || self.partitions.get(partition).into_iter().flat_map(|assigned| &assigned.heads);
+        let parked = || heads().find(|head| is(&head.work)).map(|head| (&head.work, head.at));
+        ready
+            .or_else(|| blocked().map(|(work, lane)| (work, Standing::Behind(lane.clone()))))
+            .or_else(|| parked().map(|(work, until)| (work, Standing::Parked { until })))
+    }
+
+    /// What is known of each partition. `tell` says what it can of a message.
+    pub fn states(&self, tell: impl Fn(&Partition, Position) -> Option<Oldest>) -> Vec<PartitionState> {
         let state = |(partition, assigned): (&Partition, &Assigned)| PartitionState {
             partition: partition.clone(),
             checkpoint: assigned.window.checkpoint(),
             unsettled: assigned.window.unsettled(),
-            oldest: assigned.window.oldest(),
+            oldest: assigned.window.oldest().and_then(|position| tell(partition, position)),
             lag: assigned.lag,
             due: assigned.heads.iter().map(|head| head.due).min(),
         };

@@ -145,6 +145,21 @@ impl<T> Lanes<T> {
         self.queues.get(partition).map_or(0, |queue| queue.blocked)
     }
 
+    /// An item of a partition that may start.
+    pub fn find_ready(&self, partition: &Partition, is: impl Fn(&T) -> bool) -> Option<&T> {
+        let ready = &self.queues.get(partition)?.ready;
+        ready.iter().map(|(_, item)| item).find(|item| is(item))
+    }
+
+    /// An item of a partition that waits behind a held lane, with that lane.
+    pub fn find_blocked(&self, partition: &Partition, is: impl Fn(&T) -> bool) -> Option<(&T, &Lane)> {
+        let found =
+            |waiting: &VecDeque<(Partition, T)>| waiting.iter().position(|(of, item)| of == partition && is(item));
+        let (lane, waiting, index) =
+            self.held.iter().find_map(|(lane, waiting)| Some((lane, waiting, found(waiting)?)))?;
+        waiting.get(index).map(|(_, item)| (item, lane))
+    }
+
     /// Removes everything that waits in a partition, and releases the lanes that it held.
     pub fn remove(&mut self, partition: &Partition) -> Vec<T> {
         for rank in [Rank::Due, Rank::New] {

@@ -13,10 +13,14 @@
 //! | [`dead_letter`] | the record that a message becomes at its end |
 //! | `history` | what both of these records tell of the past |
 //! | [`router`] | from emissions to durable records |
+//! | [`measures`] | how long things take, in buckets |
+//! | [`status`] | what the oldest message waits for, in words |
 //! | `stage` | the tasks: calls and effects |
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
 //! | [`snapshot`] | what the loop tells of itself |
+//! | `lives` | what is told of a pipeline over all its lives |
+//! | [`remote`] | asks and tells a pipeline from elsewhere |
 //! | [`supervisor`] | keeps a pipeline running, and stops it |
 
 pub mod config;
@@ -25,12 +29,16 @@ mod history;
 pub mod hold;
 pub mod in_flight;
 pub mod lanes;
+mod lives;
+pub mod measures;
 pub mod parking;
 pub mod pipeline;
+pub mod remote;
 pub mod retry;
 pub mod router;
 pub mod snapshot;
 mod stage;
+pub mod status;
 pub mod supervisor;
 mod timers;
 pub mod triage;

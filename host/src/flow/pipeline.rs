@@ -1,6 +1,8 @@
 //! The loop of one pipeline. It alone owns source, windows and lanes; tasks get one message each and hand it back.
 //! It drains before it admits: ends of tasks and commits come before new messages.
 
+mod oldest;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use super::config;
 use super::dead_letter::{Maker, dead_letter};
 use super::hold::{Gate, Role};
 use super::in_flight::{InFlight, Work};
+use super::measures::{Measures, age};
 use super::parking::{Reader, park};
 use super::retry::{self, Step};
 use super::router::{Pending, Publication, Router};
@@ -42,7 +45,7 @@ macro_rules! tell {
         $level!(
             pipeline = %$self.settings.maker.pipeline,
             partition = %$work.message.origin.partition,
-            offset = $work.message.origin.position.0,
+            offset = $work.position().0,
             message_id = %$work.message.id,
             trace_id = $work.message.trace_id(),
             $($fact)+
@@ -157,7 +160,12 @@ pub struct Pipeline {
     commit_wait: Duration,
     /// The wait before an unavailable topic is tried again.
     sink_wait: Duration,
+    /// Admits and starts nothing until it is resumed.
+    paused: bool,
     counts: Counts,
+    measures: Measures,
+    /// What the plugin had moved before this pipeline began.
+    bytes_before: u64,
 }
 
 impl Pipeline {
@@ -166,6 +174,7 @@ impl Pipeline {
         let next_commit = parts.clock.now() + settings.checkpoint_every;
         let reader = Reader { pipeline: settings.maker.pipeline.clone(), retry_topic: settings.retry_topic.clone() };
         Self {
+            bytes_before: parts.plugin.bytes_moved(),
             in_flight: InFlight::new(settings.in_flight, settings.order.clone(), reader),
             settings,
             parts,
@@ -183,7 +192,9 @@ impl Pipeline {
             source_trouble: None,
             commit_trouble: None,
             commit_wait: COMMIT_FIRST_WAIT,
+            paused: false,
             counts: Counts::default(),
+            measures: Measures::default(),
             sink_wait: SINK_FIRST_WAIT,
         }
     }
@@ -226,13 +237,16 @@ impl Pipeline {
         while self.may_start() {
             let Some(work) = self.next_work() else { return };
             let attempt = work.tries.attempt(&self.settings.retry);
-            self.stages.call(work, self.parts.plugin.clone(), attempt);
+            self.stages.call(work, self.parts.plugin.clone(), attempt, self.parts.clock.now());
         }
     }
 
     fn may_start(&self) -> bool {
         let slot_free = self.stages.calls() < self.settings.concurrency;
-        slot_free && self.sink_trouble.is_none() && self.stages.publishing() <= self.settings.in_flight.bytes.0
+        slot_free
+            && !self.paused
+            && self.sink_trouble.is_none()
+            && self.stages.publishing() <= self.settings.in_flight.bytes.0
     }
 
     fn next_work(&mut self) -> Option<Work> {
@@ -247,7 +261,7 @@ impl Pipeline {
     }
 
     fn demand(&self) -> Demand {
-        if self.stop.is_some() || self.sink_trouble.is_some() || !self.gate.is_open() {
+        if self.stop.is_some() || self.paused || self.sink_trouble.is_some() || !self.gate.is_open() {
             return Demand::default();
         }
         self.in_flight.demand()
@@ -258,6 +272,8 @@ impl Pipeline {
             Some(Command::Snapshot(reply)) => {
                 let _ = reply.send(self.snapshot());
             }
+            Some(Command::Pause) => self.paused = true,
+            Some(Command::Resume) => self.paused = false,
             Some(Command::Stop) => self.stop(),
             None => {
                 self.deaf = true;
@@ -277,8 +293,9 @@ impl Pipeline {
 
     fn ended(&mut self, ended: Ended) -> Option<End> {
         match ended {
-            Ended::Called { work, called } => {
+            Ended::Called { work, called, since } => {
                 let mut work = work;
+                self.measures.in_plugin.record(self.parts.clock.now() - since);
                 let now = self.parts.clock.wall();
                 let effect = triage(called, &mut work.tries, &self.settings.retry, now);
                 self.apply(work, effect);
@@ -434,11 +451,15 @@ impl Pipeline {
     }
 
     fn settle(&mut self, work: Work, settlement: Settlement) {
+        let age = age(&work.message, self.parts.clock.wall());
         if !self.in_flight.settle(work) {
             return;
         }
         match settlement {
-            Settlement::Done => self.counts.done += 1,
+            Settlement::Done => {
+                self.counts.done += 1;
+                self.measures.latency.record(age);
+            }
             Settlement::Parked => self.counts.parked += 1,
             Settlement::Dead { code } => Counts::count(&mut self.counts.dead, &code),
         }
@@ -622,15 +643,9 @@ impl Pipeline {
         let now = self.parts.clock.now();
         let deadlines = self.revoking.iter().map(|revoking| revoking.deadline).chain(self.stop);
         let ahead = deadlines.chain(self.stop.map(|deadline| deadline + COMMIT_GRACE)).filter(|at| *at > now);
-        let slot_free = self.stages.calls() < self.settings.concurrency;
-        let trial = self.gate.due().filter(|_| slot_free).map(Instant::from_std);
-        ahead
-            .chain(self.timers.next())
-            .chain(self.in_flight.next_due())
-            .chain(trial)
-            .chain([self.next_commit])
-            .min()
-            .unwrap_or(self.next_commit)
+        let trial = self.gate.due().filter(|_| self.may_start()).map(Instant::from_std);
+        let due = self.timers.next().into_iter().chain(self.in_flight.next_due());
+        ahead.chain(due).chain(trial).chain([self.next_commit]).min().unwrap_or(self.next_commit)
     }
 
     fn on_time(&mut self) -> Option<End> {
@@ -672,20 +687,24 @@ impl Pipeline {
 
     fn snapshot(&self) -> Snapshot {
         let mut counts = self.counts.clone();
-        counts.bytes = self.parts.plugin.bytes_moved();
+        counts.bytes = self.parts.plugin.bytes_moved().saturating_sub(self.bytes_before);
         Snapshot {
             pipeline: self.settings.maker.pipeline.clone(),
             state: self.state(),
             counts,
+            measures: self.measures.clone(),
             running: self.stages.calls(),
             idle: self.in_flight.idle(),
-            partitions: self.in_flight.states(),
+            partitions: self.in_flight.states(|partition, position| self.oldest(partition, position)),
         }
     }
 
     fn state(&self) -> State {
         if self.stop.is_some() {
             return State::Draining;
+        }
+        if self.paused {
+            return State::Paused;
         }
         if let Some(reason) = self.gate.reason() {
             return State::Held { reason: reason.to_owned() };

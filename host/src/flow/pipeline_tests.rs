@@ -438,3 +438,6 @@ async fn a_pipeline_that_nobody_can_tell_anything_stops() {
     assert_eq!(pipeline.await.unwrap().0, End::Stopped);
     assert_eq!(stored.lock().unwrap().as_deref(), Some("base 0"), "what ran could finish");
 }
+
+#[path = "pipeline/live_tests.rs"]
+mod live;

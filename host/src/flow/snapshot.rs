@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::in_flight::PartitionState;
+pub use super::in_flight::PartitionState;
+pub use super::measures::{BOUNDS_MS, Histogram, Measures, quantile};
+pub use super::status::{Oldest, Waits};
 
 /// What a pipeline is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +26,8 @@ pub enum State {
         /// What fails.
         reason: String,
     },
+    /// Finishes what runs and starts nothing until it is resumed.
+    Paused,
     /// Finishes what runs, and stops.
     Draining,
 }
@@ -64,8 +68,23 @@ const KINDS: usize = 100;
 impl Counts {
     /// Counts one under a word that a guest chose.
     pub fn count(counts: &mut BTreeMap<String, u64>, word: &str) {
+        Self::count_many(counts, word, 1);
+    }
+
+    /// Adds what another life of the pipeline counted.
+    pub fn add(&mut self, other: &Self) {
+        self.admitted += other.admitted;
+        self.done += other.done;
+        self.retried += other.retried;
+        self.parked += other.parked;
+        self.bytes += other.bytes;
+        other.skipped.iter().for_each(|(word, count)| Self::count_many(&mut self.skipped, word, *count));
+        other.dead.iter().for_each(|(word, count)| Self::count_many(&mut self.dead, word, *count));
+    }
+
+    fn count_many(counts: &mut BTreeMap<String, u64>, word: &str, count: u64) {
         let word = if counts.len() < KINDS || counts.contains_key(word) { word } else { "other" };
-        *counts.entry(word.to_owned()).or_default() += 1;
+        *counts.entry(word.to_owned()).or_default() += count;
     }
 }
 
@@ -78,6 +97,8 @@ pub struct Snapshot {
     pub state: State,
     /// What became of messages.
     pub counts: Counts,
+    /// How long things took.
+    pub measures: Measures,
     /// Messages in the plugin.
     pub running: usize,
     /// Whether anything is left to do.
@@ -86,11 +107,30 @@ pub struct Snapshot {
     pub partitions: Vec<PartitionState>,
 }
 
+impl Snapshot {
+    /// A pipeline that has nothing.
+    pub fn empty(pipeline: Arc<str>, state: State) -> Self {
+        Self {
+            pipeline,
+            state,
+            counts: Counts::default(),
+            measures: Measures::default(),
+            running: 0,
+            idle: Idle::No,
+            partitions: Vec::new(),
+        }
+    }
+}
+
 /// What a pipeline can be told.
 #[derive(Debug)]
 pub enum Command {
     /// Answer with a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
+    /// Admit and start nothing more; what runs finishes and is stored, and partitions are kept.
+    Pause,
+    /// Go on.
+    Resume,
     /// Finish what runs within `drain_for`, store the checkpoint, end.
     Stop,
 }

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 
 use super::in_flight::Work;
 use super::lanes::Lane;
 use super::router::{Pending, Publication};
-use crate::model::{Outcome, Partition};
+use super::status::{Oldest, Waits};
+use crate::model::{Message, Outcome, Partition, Position, Timestamp};
 use crate::plugin::{Attempt, CallError, Plugin};
 
 /// How a message is settled once its effect is durable.
@@ -34,6 +36,8 @@ pub(super) enum Ended {
         work: Work,
         /// Its answer.
         called: Result<Outcome, CallError>,
+        /// When it was called.
+        since: Instant,
     },
     /// Writing got so far.
     Published {
@@ -59,18 +63,41 @@ pub(super) enum Ended {
 }
 
 struct Entry {
-    partition: Partition,
-    lane: Lane,
-    trial: bool,
+    about: About,
     kind: Kind,
     abort: AbortHandle,
+}
+
+/// What is known of a task's work while the task has it.
+struct About {
+    partition: Partition,
+    position: Position,
+    lane: Lane,
+    trial: bool,
+    message: Arc<Message>,
+    admitted: Timestamp,
+    attempt: u32,
+}
+
+impl About {
+    fn new(work: &Work) -> Self {
+        Self {
+            partition: work.partition().clone(),
+            position: work.position(),
+            lane: work.lane().clone(),
+            trial: work.trial,
+            message: work.message.clone(),
+            admitted: work.admitted,
+            attempt: work.attempt,
+        }
+    }
 }
 
 /// What a task does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// It is in the plugin.
-    Call,
+    Call { since: Instant },
     /// It makes so many bytes durable.
     Publish { bytes: u64, attempt: Try },
 }
@@ -97,25 +124,26 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Runs a message through the plugin.
-    pub(super) fn call(&mut self, work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt) {
-        let entry = (work.partition().clone(), work.lane().clone(), work.trial);
+    /// Runs a message through the plugin, from now on.
+    pub(super) fn call(&mut self, mut work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt, since: Instant) {
+        work.attempt = attempt.number.get();
+        let about = About::new(&work);
         let abort = self.tasks.spawn(async move {
             let called = plugin.call(work.message.clone(), attempt).await;
-            Ended::Called { work, called }
+            Ended::Called { work, called, since }
         });
-        self.enter(entry, Kind::Call, abort);
+        self.enter(about, Kind::Call { since }, abort);
     }
 
     /// Makes an effect durable.
     pub(super) fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending, attempt: Try) {
-        let entry = (work.partition().clone(), work.lane().clone(), work.trial);
+        let about = About::new(&work);
         let kind = Kind::Publish { bytes: pending.size(), attempt };
         let abort = self.tasks.spawn(async move {
             let publication = pending.write().await;
             Ended::Published { work, settlement, publication }
         });
-        self.enter(entry, kind, abort);
+        self.enter(about, kind, abort);
     }
 
     /// The next task that ends; waits for ever when none runs. Cancel safe.
@@ -134,7 +162,7 @@ impl Stages {
         match (ended, entry) {
             (Ok(ended), _) => ended,
             (Err(error), Some(entry)) if error.is_cancelled() => {
-                Ended::Aborted { lane: entry.lane, trial: entry.trial }
+                Ended::Aborted { lane: entry.about.lane, trial: entry.about.trial }
             }
             (Err(error), _) => Ended::Broken { reason: error.to_string() },
         }
@@ -157,30 +185,48 @@ impl Stages {
 
     /// Whether no task runs for any of these partitions.
     pub(super) fn is_empty_of(&self, partitions: &[Partition]) -> bool {
-        !self.entries.values().any(|entry| partitions.contains(&entry.partition))
+        !self.entries.values().any(|entry| partitions.contains(&entry.about.partition))
     }
 
     /// Aborts the tasks of these partitions; each still ends, as [`Ended::Aborted`] or with what it had finished.
     pub(super) fn abort(&mut self, partitions: &[Partition]) {
-        for entry in self.entries.values().filter(|entry| partitions.contains(&entry.partition)) {
+        for entry in self.entries.values().filter(|entry| partitions.contains(&entry.about.partition)) {
             entry.abort.abort();
         }
     }
 
-    fn enter(&mut self, (partition, lane, trial): (Partition, Lane, bool), kind: Kind, abort: AbortHandle) {
+    /// What is told of a message that a task has. `trouble` is what keeps effects from becoming durable.
+    pub(super) fn find(
+        &self,
+        partition: &Partition,
+        position: Position,
+        now: Instant,
+        trouble: Option<&str>,
+    ) -> Option<Oldest> {
+        let is = |about: &About| about.partition == *partition && about.position == position;
+        let Entry { about, kind, .. } = self.entries.values().find(|entry| is(&entry.about))?;
+        let waits = match kind {
+            Kind::Call { since } => Waits::Plugin { since: now.saturating_duration_since(*since) },
+            Kind::Publish { attempt: Try::Again, .. } => Waits::Durable { reason: trouble.map(str::to_owned) },
+            Kind::Publish { attempt: Try::First, .. } => Waits::Durable { reason: None },
+        };
+        Some(Oldest::new(about.position, &about.message, about.attempt, about.admitted, waits))
+    }
+
+    fn enter(&mut self, about: About, kind: Kind, abort: AbortHandle) {
         match kind {
-            Kind::Call => self.calls += 1,
+            Kind::Call { .. } => self.calls += 1,
             Kind::Publish { bytes, attempt } => {
                 self.publishing += bytes;
                 self.repeats += usize::from(attempt == Try::Again);
             }
         }
-        self.entries.insert(abort.id(), Entry { partition, lane, trial, kind, abort });
+        self.entries.insert(abort.id(), Entry { about, kind, abort });
     }
 
     fn leave(&mut self, kind: Kind) {
         match kind {
-            Kind::Call => self.calls -= 1,
+            Kind::Call { .. } => self.calls -= 1,
             Kind::Publish { bytes, attempt } => {
                 self.publishing -= bytes;
                 self.repeats -= usize::from(attempt == Try::Again);

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
+use super::lives::Lives;
 use super::pipeline::{End, Parts, Pipeline, Settings};
-use super::snapshot::{Command, Counts, Idle, Snapshot, State};
+use super::remote::Remote;
+use super::snapshot::{Command, Snapshot, State};
 
 /// The wait before a pipeline is opened again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ pub type Open = Box<dyn Fn() -> BoxFuture<'static, Result<(Settings, Parts), Ope
 pub struct Ending {
     /// Why.
     pub end: End,
-    /// As it was at its end; `None` when it never got to run.
+    /// As it was at its end, with what all its lives counted; `None` when it never got to run.
     pub last: Option<Snapshot>,
 }
 
@@ -57,6 +60,11 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Snapshot(reply)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// A line to it, for others in the process.
+    pub fn remote(&self) -> Remote {
+        Remote::new(self.pipeline.clone(), self.commands.clone(), self.ending.clone())
     }
 
     /// Tells it to stop; [`Handle::end`] says when it has.
@@ -108,24 +116,27 @@ pub fn supervise(pipeline: Arc<str>, open: Open) -> Handle {
 }
 
 async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiver<Command>) -> Ending {
-    let (mut wait, mut last) = (FIRST_WAIT, None);
+    let mut lives = Lives::new(pipeline.clone());
+    let end = live(&pipeline, open, &mut lives, &mut commands).await;
+    Ending { end, last: lives.into_last() }
+}
+
+/// One life after another, until one ends for good.
+async fn live(pipeline: &Arc<str>, open: Open, lives: &mut Lives, commands: &mut mpsc::Receiver<Command>) -> End {
+    let mut wait = FIRST_WAIT;
     loop {
-        let opened = match attend(&pipeline, &State::Starting, open(), &mut commands).await {
-            Some(opened) => opened,
-            None => return Ending { end: End::Stopped, last },
-        };
+        let Some(opened) = attend(&State::Starting, open(), lives, commands).await else { return End::Stopped };
         let reason = match opened {
             Ok((settings, parts)) => {
                 let started = tokio::time::Instant::now();
-                let (ending, told) = run(settings, parts, &mut commands).await;
-                last = ending.last.or(last);
+                let (end, told) = run(settings, parts, lives, commands).await;
                 if started.elapsed() > LONGEST_WAIT {
                     wait = FIRST_WAIT;
                 }
-                match ending.end {
+                match end {
                     End::Broken { reason } if told == Told::Stop => {
                         error!(%pipeline, reason, "a bug of the host broke the pipeline while it stopped");
-                        return Ending { end: End::Broken { reason }, last };
+                        return End::Broken { reason };
                     }
                     End::Broken { reason } => {
                         error!(%pipeline, reason, "a bug of the host broke the pipeline; it starts again from its checkpoint");
@@ -133,9 +144,9 @@ async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiv
                     }
                     End::Failed { reason } => {
                         error!(%pipeline, reason, "the pipeline failed");
-                        return Ending { end: End::Failed { reason }, last };
+                        return End::Failed { reason };
                     }
-                    End::Stopped => return Ending { end: End::Stopped, last },
+                    End::Stopped => return End::Stopped,
                 }
             }
             Err(OpenError::Later(reason)) => {
@@ -144,42 +155,70 @@ async fn keep_running(pipeline: Arc<str>, open: Open, mut commands: mpsc::Receiv
             }
             Err(OpenError::Never(reason)) => {
                 error!(%pipeline, reason, "the pipeline cannot start");
-                return Ending { end: End::Failed { reason }, last };
+                return End::Failed { reason };
             }
         };
         let blocked = State::Blocked { reason };
-        if attend(&pipeline, &blocked, tokio::time::sleep(wait), &mut commands).await.is_none() {
-            return Ending { end: End::Stopped, last };
+        if attend(&blocked, tokio::time::sleep(wait), lives, commands).await.is_none() {
+            return End::Stopped;
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-/// Runs the loop in a task of its own, so that a panic ends that task only. Says whether it was told to stop.
-async fn run(settings: Settings, parts: Parts, commands: &mut mpsc::Receiver<Command>) -> (Ending, Told) {
+/// One life: runs the loop in a task of its own, so that a panic ends that task only. Says whether it was told to stop.
+async fn run(
+    settings: Settings,
+    parts: Parts,
+    lives: &mut Lives,
+    commands: &mut mpsc::Receiver<Command>,
+) -> (End, Told) {
     let (sender, mut inbox) = mpsc::channel(COMMANDS);
-    let mut task = tokio::spawn(async move {
-        let (end, last) = Pipeline::new(settings, parts).run(&mut inbox).await;
-        Ending { end, last: Some(last) }
-    });
+    if lives.is_paused() {
+        // Read before anything is admitted. There is room: the channel is new.
+        let _ = sender.send(Command::Pause).await;
+    }
+    let mut task = tokio::spawn(async move { Pipeline::new(settings, parts).run(&mut inbox).await });
+    // Bounded by who asks: each waits for its answer.
+    let mut asked = FuturesUnordered::new();
     let (mut told, mut deaf) = (Told::Nothing, false);
     loop {
         tokio::select! {
             biased;
             ended = &mut task => {
-                let broken = |error: tokio::task::JoinError| End::Broken { reason: error.to_string() };
-                return (ended.unwrap_or_else(|error| Ending { end: broken(error), last: None }), told);
+                let (end, last) = match ended {
+                    Ok((end, last)) => (end, Some(last)),
+                    Err(error) => (End::Broken { reason: error.to_string() }, None),
+                };
+                lives.end(last);
+                return (end, told);
             }
+            Some((reply, answered)) = asked.next() => answer(lives, reply, answered),
             command = commands.recv(), if !deaf => {
                 deaf = command.is_none();
                 // Nobody is left to tell: the pipeline stops.
-                let command = command.unwrap_or(Command::Stop);
+                let command = match command.unwrap_or(Command::Stop) {
+                    Command::Snapshot(reply) => {
+                        let (ask, answered) = oneshot::channel();
+                        asked.push(async { (reply, answered.await) });
+                        Command::Snapshot(ask)
+                    }
+                    command => command,
+                };
+                lives.hear(&command);
                 if matches!(command, Command::Stop) {
                     told = Told::Stop;
                 }
                 let _ = sender.send(command).await;
             }
         }
+    }
+}
+
+/// Tells on what a life answers. One that ended instead leaves the question open.
+fn answer(lives: &mut Lives, reply: oneshot::Sender<Snapshot>, answered: Result<Snapshot, oneshot::error::RecvError>) {
+    if let Ok(snapshot) = answered {
+        let _ = reply.send(lives.tell(snapshot));
     }
 }
 
@@ -191,9 +230,9 @@ enum Told {
 
 /// Waits for something while the pipeline does not run, and answers for it meanwhile. `None` when it is told to stop.
 async fn attend<T>(
-    pipeline: &Arc<str>,
     state: &State,
     awaited: impl Future<Output = T>,
+    lives: &mut Lives,
     commands: &mut mpsc::Receiver<Command>,
 ) -> Option<T> {
     tokio::pin!(awaited);
@@ -202,17 +241,9 @@ async fn attend<T>(
             biased;
             done = &mut awaited => return Some(done),
             command = commands.recv() => match command {
-                Some(Command::Snapshot(reply)) => {
-                    let _ = reply.send(Snapshot {
-                        pipeline: pipeline.clone(),
-                        state: state.clone(),
-                        counts: Counts::default(),
-                        running: 0,
-                        idle: Idle::No,
-                        partitions: Vec::new(),
-                    });
-                }
+                Some(Command::Snapshot(reply)) => drop(reply.send(lives.between(state))),
                 Some(Command::Stop) | None => return None,
+                Some(command) => lives.hear(&command),
             },
         }
     }

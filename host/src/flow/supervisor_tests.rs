@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::*;
 use crate::flow::config;
 use crate::flow::dead_letter::Maker;
+use crate::flow::remote::Look;
 use crate::flow::router::Router;
 use crate::model::{Clock, Headers, Message, MessageId, Origin, Outcome, Partition, Position, Record, Timestamp};
 use crate::plugin::{Attempt, CallError, Plugin};
@@ -181,4 +182,49 @@ async fn a_stop_is_not_forgotten_when_the_pipeline_breaks_while_it_stops() {
     let end = handle.end().await;
     assert!(matches!(end, End::Broken { .. }), "{end:?}");
     assert_eq!(opened.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_never_go_back_when_a_pipeline_is_rebuilt() {
+    let (handle, opened) = supervised(vec![Ok(Mood::PanicsInACall)]);
+    let (mut admitted, mut seen) = (0, Vec::new());
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let counts = handle.snapshot().await.unwrap().counts;
+        assert!(counts.admitted >= admitted, "{} after {admitted}", counts.admitted);
+        admitted = counts.admitted;
+        seen.push(admitted);
+    }
+    let lives = u64::from(opened.load(Ordering::Relaxed));
+    assert!(lives > 2 && seen.contains(&2) && (lives - 1..=lives).contains(&admitted), "{lives} lives: {seen:?}");
+    handle.stop().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let last = handle.ending().unwrap().last.unwrap();
+    assert!(last.counts.admitted >= admitted, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_outlives_the_pipeline_that_was_told_of_it() {
+    let (handle, opened) = supervised(vec![Err(OpenError::Later("no route".into())), Ok(Mood::PanicsInACall)]);
+    let remote = handle.remote();
+    remote.pause().await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let Look::Alive(snapshot) = remote.look().await else { panic!("it has ended") };
+    assert_eq!((snapshot.state, snapshot.running), (State::Paused, 0));
+    assert_eq!(opened.load(Ordering::Relaxed), 2, "nothing was called that could panic");
+    remote.resume().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(handle.snapshot().await.unwrap().running, 1);
+    remote.pause().await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(opened.load(Ordering::Relaxed), 3, "its call panicked, and the next life is paused");
+    assert_eq!(handle.snapshot().await.unwrap().state, State::Paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_from_elsewhere_sees_why_a_pipeline_ended() {
+    let (handle, _) = supervised(vec![Ok(Mood::Damaged)]);
+    let Look::Ended { failure, last } = handle.remote().look().await else { panic!("it lives") };
+    assert!(failure.is_some_and(|failure| failure.contains("page 7")));
+    assert!(last.is_some());
 }

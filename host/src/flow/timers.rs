@@ -40,6 +40,11 @@ impl<T> Timers<T> {
         self.items.extract_if(.., |_, item| gone(item)).map(|(_, item)| item).collect()
     }
 
+    /// All items, each with the time at which it is due.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Instant, &T)> {
+        self.items.iter().map(|((at, _), item)| (*at, item))
+    }
+
     /// All items.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.values()

@@ -39,7 +39,6 @@ const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
         "leave it out; dead letters go to the topic whole",
     ),
     (&["defaults", "dead_letter"], "spill", "this version has no `spill` of dead letters", "leave it out"),
-    (&[], "admin", "this version has no `admin` server", "leave it out; `lockgate status` shows how pipelines stand"),
     (&[], "tables", "this version has no tables", "leave it out"),
 ];
 

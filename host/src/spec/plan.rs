@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostics;
 pub use super::shape::SecretSource;
-use crate::flow::config::{InFlight, Order, Retry};
+use crate::flow::config::{InFlight, OnFatal, Order, Retry};
 use crate::plugin::config::Grants;
 use crate::transport::{OnLostPosition, Start, log, memory};
-use crate::{egress, plugin, storage, transport};
+use crate::{admin, egress, plugin, storage, transport};
 
 /// What runs.
 #[derive(Clone, PartialEq, Debug)]
@@ -27,6 +27,10 @@ pub struct Plan {
     pub plugins: BTreeMap<String, plugin::config::Config>,
     /// Pipelines by name.
     pub pipelines: BTreeMap<Arc<str>, Pipeline>,
+    /// Where a running host tells how it is.
+    pub admin: Option<admin::config::Config>,
+    /// What a pipeline that fails for good does to the process.
+    pub on_fatal: OnFatal,
     /// What works and is probably not meant.
     pub warnings: Diagnostics,
 }

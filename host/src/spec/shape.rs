@@ -15,11 +15,11 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::read::PART;
-use crate::flow::config::{InFlight, Order, Retry};
+use crate::flow::config::{InFlight, OnFatal, Order, Retry};
 use crate::model::Period;
 use crate::plugin::config::Grants;
 use crate::transport::{OnLostPosition, Start};
-use crate::{egress, plugin, storage, transport};
+use crate::{admin, egress, plugin, storage, transport};
 
 /// Messages in a plugin at once, where a pipeline says nothing.
 pub(super) const CONCURRENCY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
@@ -43,6 +43,10 @@ pub struct Spec {
     pub plugins: BTreeMap<String, Part<plugin::config::Config>>,
     /// What every pipeline says unless it says something else.
     pub defaults: Part<Pipeline>,
+    /// Where a running host tells how it is, and takes commands; nowhere where absent.
+    pub admin: Part<admin::config::Config>,
+    /// What a pipeline that fails for good does to the process; `stay` where absent.
+    pub on_fatal: Part<OnFatal>,
     /// What runs.
     pub pipelines: BTreeMap<String, Pipeline>,
 }

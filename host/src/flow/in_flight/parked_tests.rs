@@ -116,7 +116,7 @@ fn a_head_that_is_not_due_is_unsettled_in_the_checkpoint() {
     admit(&mut in_flight, message(&retry(0), 0, "another", 300), 1, now);
     admit(&mut in_flight, message(&retry(0), 1, "p", 300), 0, now);
     assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(0)));
-    let state = in_flight.states().into_iter().find(|state| state.partition == retry(0)).unwrap();
+    let state = in_flight.states(|_, _| None).into_iter().find(|state| state.partition == retry(0)).unwrap();
     assert_eq!((state.unsettled, state.due), (1, Some(Timestamp(1_300_000))));
 }
 

@@ -61,6 +61,8 @@ impl<'a> Checker<'a> {
             endpoints: self.endpoints(),
             plugins: self.plugins(),
             pipelines: self.pipelines(),
+            admin: self.admin(),
+            on_fatal: self.loaded.spec.on_fatal.get().copied().unwrap_or_default(),
             warnings: Diagnostics::default(),
         }
     }

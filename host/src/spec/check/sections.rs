@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Checker;
 use super::urls::{AllowFault, UrlFault, allow_entry, base_url};
+use crate::admin::config::Config as Admin;
 use crate::egress::config::{Auth, Config as Endpoint};
 use crate::plugin::config::Config as Plugin;
 use crate::spec::diagnostic::Diagnostic;
@@ -153,6 +154,21 @@ impl<'a> Checker<'a> {
         self.longer_than_nothing(endpoint.timeouts.first_byte.0, timeouts.key("first_byte"));
         self.longer_than_nothing(endpoint.timeouts.stall.0, timeouts.key("stall"));
         self.longer_than_nothing(endpoint.breaker.open_for.0, spot.keys(&["breaker", "open_for"]));
+    }
+
+    pub(super) fn admin(&mut self) -> Option<Admin> {
+        let admin = self.loaded.spec.admin.get().copied();
+        if admin.is_some_and(|admin| !admin.listen.ip().is_loopback()) {
+            self.report(
+                Diagnostic::warning(
+                    "open-admin",
+                    self.at(&["admin", "listen"]).place(),
+                    "whoever reaches this address can look at pipelines and pause them",
+                )
+                .help("listen on `127.0.0.1`, or let the network keep others out"),
+            );
+        }
+        admin
     }
 
     pub(super) fn plugins(&mut self) -> BTreeMap<String, Plugin> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{RIGHT, SHA256, checked, edited, loaded, wrong};
-use crate::flow::config::Order;
+use crate::flow::config::{OnFatal, Order};
 use crate::spec::plan::{SecretSource, Target, Topic, TransportKind};
 use crate::spec::{Descriptions, check};
 use crate::transport::{OnLostPosition, Start};
@@ -44,6 +44,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(pipeline.in_flight.messages.get(), 1000);
     assert_eq!((pipeline.checkpoint_every, pipeline.drain_for), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!((pipeline.config.clone(), pipeline.outputs.len()), (json!({}), 0));
+    assert_eq!((plan.admin, plan.on_fatal), (None, OnFatal::Stay));
 }
 
 #[test]
@@ -253,6 +254,32 @@ fn credentials_over_plain_http_are_a_warning() {
         &["`http://api.example.com` plain-http: credentials go over plain HTTP (write `https://`)"],
     );
     wrong("\"${CLAIMX_API_URL}\"", "http://127.0.0.1:8080", &[]);
+}
+
+#[test]
+fn a_host_tells_how_it_is_where_the_spec_says_and_warns_where_others_may_ask() {
+    let text = RIGHT.replacen("lockgate: 1", "lockgate: 1\nadmin: { listen: 127.0.0.1:9600 }\non_fatal: exit", 1);
+    let plan = checked(&[("pipelines.yaml", &text)], &[]).map_err(|problems| problems.to_string()).unwrap();
+    assert_eq!(plan.admin.map(|admin| admin.listen.to_string()).as_deref(), Some("127.0.0.1:9600"));
+    assert_eq!(plan.on_fatal, OnFatal::Exit);
+    wrong("lockgate: 1", "lockgate: 1\nadmin: { listen: '[::1]:0' }\non_fatal: stay", &[]);
+    wrong(
+        "lockgate: 1",
+        "lockgate: 1\nadmin: { listen: 0.0.0.0:9600 }",
+        &[
+            "`0.0.0.0:9600` open-admin: whoever reaches this address can look at pipelines and pause them (listen on `127.0.0.1`, or let the network keep others out)",
+        ],
+    );
+    wrong(
+        "lockgate: 1",
+        "lockgate: 1\nadmin: { listen: localhost }",
+        &["`localhost` wrong-value: `listen`: this is no address with a port: write for instance `127.0.0.1:9600`"],
+    );
+    wrong(
+        "lockgate: 1",
+        "lockgate: 1\non_fatal: die",
+        &["`die` wrong-value: `on_fatal` takes one of `stay`, `exit`, not `die`"],
+    );
 }
 
 #[test]

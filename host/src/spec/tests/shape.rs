@@ -115,7 +115,7 @@ fn a_section_of_the_wrong_type_is_said_once() {
         "\nstores: []\nmore:\n",
         &[
             "`stores` wrong-value: `stores` takes a map, not a list",
-            "`more` unknown-key: unknown key `more` (known: `lockgate`, `secrets`, `transports`, `stores`, `endpoints`, `plugins`, `defaults`, `pipelines`)",
+            "`more` unknown-key: unknown key `more` (known: `lockgate`, `secrets`, `transports`, `stores`, `endpoints`, `plugins`, `defaults`, `admin`, `on_fatal`, `pipelines`)",
         ],
     );
 }
@@ -189,11 +189,6 @@ fn what_this_version_does_not_have_is_not_called_unknown() {
             "    drain_for: 30s",
             "    dead_letter: { topic: letters, spill: lake }",
             "`spill` not-in-this-version: this version has no `spill` of dead letters (leave it out; dead letters go to the topic whole)",
-        ),
-        (
-            "lockgate: 1",
-            "lockgate: 1\nadmin: { listen: 127.0.0.1:9600 }",
-            "`admin` not-in-this-version: this version has no `admin` server (leave it out; `lockgate status` shows how pipelines stand)",
         ),
         (
             "basic: { encoded: \"${secrets.claimx_token}\" }",
