@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::flow::in_flight::PartitionState;
 use crate::flow::snapshot::{Counts, State};
-use crate::model::{Checkpoint, Message, Outcome, Partition, Position, Verdict};
+use crate::model::{Checkpoint, Message, Outcome, Partition, Position, Timestamp, Verdict};
 use crate::plugin::{Attempt, CallError};
 use crate::transport::PartitionInfo;
 
@@ -101,9 +101,9 @@ async fn looking_tells_what_is_there_and_makes_nothing() {
 
 #[test]
 fn everything_is_read_when_the_base_is_the_last_message() {
-    let read = |checkpoint: Option<Checkpoint>, end| {
+    let read_or_parked = |checkpoint: Option<Checkpoint>, end, due| {
         let partition = Partition::new("claims", 0);
-        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due: None };
+        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due };
         let snapshot = Snapshot {
             pipeline: "p".into(),
             state: State::Running,
@@ -114,7 +114,9 @@ fn everything_is_read_when_the_base_is_the_last_message() {
         };
         has_read(&snapshot, &[TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] }])
     };
+    let read = |checkpoint, end| read_or_parked(checkpoint, end, None);
     let base = |base| Some(Checkpoint::plain(Position(base)));
     assert!(read(base(6), 7) && read(base(-1), 0));
     assert!(!read(base(5), 7) && !read(None, 7) && !read(None, 0));
+    assert!(read_or_parked(base(2), 7, Some(Timestamp(1))), "what is not due is not to be read yet");
 }
