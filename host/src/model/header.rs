@@ -69,3 +69,19 @@ pub const SPILLED_PAYLOAD_SHA256: &str = "lockgate-spilled-payload-sha256";
 pub const SPILLED_HEADERS: &str = "lockgate-spilled-headers";
 /// SHA-256 in hex of the spilled headers.
 pub const SPILLED_HEADERS_SHA256: &str = "lockgate-spilled-headers-sha256";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_of_the_message_format_has_every_header_once_and_no_other() {
+        let document = include_str!("../../../docs/message-format.md");
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+        let mut documented: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        let constants = include_str!("header.rs").lines().filter_map(|line| line.strip_prefix("pub const "));
+        let mut written: Vec<&str> = constants.filter_map(|constant| constant.split('"').nth(1)).collect();
+        written.retain(|name| *name != super::RESERVED_PREFIX);
+        documented.sort_unstable();
+        written.sort_unstable();
+        assert_eq!(documented, written);
+    }
+}

@@ -156,3 +156,84 @@ fn a_head_beyond_the_demand_waits_too() {
     assert_eq!(in_flight.fall_due(now + Duration::from_secs(200)), 1);
     assert_eq!(in_flight.fall_due(now + Duration::from_secs(300)), 1);
 }
+
+mod any_interleaving {
+    //! Reading as demanded, falling due, starting and settling in any order: the bounds hold, and nobody is kept out.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WINDOW: usize = 8;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// Into which partition, for whom, and due after how many seconds.
+        Read(usize, bool, u64),
+        Wait(u64),
+        Start,
+        Settle(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0_usize..3, prop::bool::weighted(0.8), 0_u64..3).prop_map(|(which, ours, due)| Step::Read(which, ours, due * 100)),
+            1 => (1_u64..200).prop_map(Step::Wait),
+            4 => Just(Step::Start),
+            3 => any::<usize>().prop_map(Step::Settle),
+        ]
+    }
+
+    fn check(in_flight: &InFlight, running: usize) {
+        let states = in_flight.states();
+        let startable = |topic: &str| {
+            let of_topic = states.iter().filter(|state| *state.partition.topic == *topic);
+            of_topic.map(|state| state.unsettled - usize::from(state.due.is_some())).sum::<usize>()
+        };
+        let (new, due) = (startable("work"), startable("retry"));
+        assert!(new <= WINDOW && due <= WINDOW / 2 + 2 && new + due <= WINDOW + 2, "{new} new, {due} due");
+        for state in states.iter().filter(|state| state.unsettled == 0) {
+            assert!(room(in_flight, &state.partition) > 0, "{:?} is kept out by {running} that run", state.partition);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_bounds_hold_and_everything_that_is_ours_settles(steps in prop::collection::vec(step(), 0..150)) {
+            let (mut in_flight, start) = (in_flight(), Instant::now());
+            let partitions = [own(), retry(0), retry(1)];
+            let (mut now, mut next, mut ours, mut settled) = (start, [0; 3], 0, 0);
+            let mut running = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Read(which, is_ours, due) => {
+                        let partition = &partitions[which];
+                        if room(&in_flight, partition) > 0 {
+                            let for_whom = if is_ours || which == 0 { "p" } else { "another" };
+                            ours += usize::from(for_whom == "p");
+                            admit(&mut in_flight, message(partition, next[which], for_whom, due), 5, now);
+                            next[which] += 1;
+                        }
+                    }
+                    Step::Wait(seconds) => {
+                        now += Duration::from_secs(seconds);
+                        in_flight.fall_due(now);
+                    }
+                    Step::Start => running.extend(in_flight.start()),
+                    Step::Settle(_) if running.is_empty() => {}
+                    Step::Settle(which) => {
+                        let work: Work = running.swap_remove(which % running.len());
+                        settled += usize::from(in_flight.settle(work));
+                    }
+                }
+                let commits = in_flight.commits();
+                in_flight.stored(commits);
+                check(&in_flight, running.len());
+            }
+            in_flight.fall_due(now + Duration::from_secs(9999));
+            running.extend(std::iter::from_fn(|| in_flight.start()));
+            settled += running.into_iter().filter_map(|work| in_flight.settle(work).then_some(())).count();
+            prop_assert_eq!(settled, ours);
+        }
+    }
+}
