@@ -43,6 +43,8 @@ struct Assigned {
     /// Messages known to stand behind the last one that came; unknown before the first batch.
     lag: Option<u64>,
     stored: Option<Checkpoint>,
+    /// How many bytes its checkpoint may have.
+    checkpoint_limit: Option<usize>,
     /// Asked back: nothing more is admitted or started.
     closing: bool,
 }
@@ -83,10 +85,11 @@ impl InFlight {
 
     /// Partitions are ours from now on. What belonged to an earlier assignment of them is forgotten.
     pub fn assign(&mut self, assignments: Vec<Assignment>) {
-        for Assignment { partition, epoch, checkpoint } in assignments {
+        for Assignment { partition, epoch, checkpoint, checkpoint_limit } in assignments {
             self.remove(std::slice::from_ref(&partition));
             let window = Window::new(partition.clone(), epoch, checkpoint.clone());
-            let assigned = Assigned { window, bytes: 0, lag: None, stored: checkpoint, closing: false };
+            let assigned =
+                Assigned { window, bytes: 0, lag: None, stored: checkpoint, checkpoint_limit, closing: false };
             self.partitions.insert(partition, assigned);
         }
     }
@@ -172,7 +175,8 @@ impl InFlight {
 
     /// What may be read, by partition: each may always hold its share of the window; what is left of the window goes
     /// to those where nothing waits behind a held lane. Nothing at all while so many messages have settled since the
-    /// last durable commit that a crash would repeat more than is promised.
+    /// last durable commit that a crash would repeat more than is promised. A partition whose checkpoint could become
+    /// too long to be stored gets nothing until it is shorter: nothing is ever left out of it.
     pub fn demand(&self) -> Demand {
         let window = self.limits.messages.get();
         if self.settled >= window || self.partitions.is_empty() {
@@ -187,7 +191,8 @@ impl InFlight {
         let rooms = self.partitions.iter().filter(|(_, assigned)| !assigned.closing).map(|(partition, assigned)| {
             let own = share.saturating_sub(assigned.window.unsettled());
             let extra = if self.lanes.blocked(partition) == 0 { spare } else { 0 };
-            (partition.clone(), Room { messages: own + extra, bytes })
+            let storable = assigned.checkpoint_limit.map_or(usize::MAX, |limit| assigned.window.room_within(limit));
+            (partition.clone(), Room { messages: (own + extra).min(storable), bytes })
         });
         Demand(rooms.filter(|(_, room)| room.messages > 0).collect::<HashMap<_, _>>())
     }
