@@ -17,6 +17,8 @@
 //! | [`snapshot`] | what the loop tells of itself |
 //! | [`supervisor`] | keeps a pipeline running, and stops it |
 
+#[cfg(test)]
+mod chaos_tests;
 pub mod config;
 pub mod dead_letter;
 pub mod hold;
