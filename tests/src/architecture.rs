@@ -122,7 +122,8 @@ fn module_of(file: &Path) -> String {
 
 fn is_test(file: &Path) -> bool {
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    name == "tests" || name.ends_with("_tests") || file.iter().any(|folder| folder == "tests")
+    let is_test = |name: &str| name == "tests" || name.ends_with("_tests");
+    is_test(&name) || file.iter().any(|folder| is_test(&folder.to_string_lossy()))
 }
 
 /// How many `super` lead from a file's items to the crate's root.

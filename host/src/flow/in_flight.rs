@@ -96,6 +96,8 @@ struct Assigned {
     /// Messages known to stand behind the last one that came; unknown before the first batch.
     lag: Option<u64>,
     stored: Option<Checkpoint>,
+    /// How many bytes its checkpoint may have.
+    checkpoint_limit: Option<usize>,
     /// Asked back: nothing more is admitted or started.
     closing: bool,
 }
@@ -146,12 +148,12 @@ impl InFlight {
 
     /// Partitions are ours from now on. What belonged to an earlier assignment of them is forgotten.
     pub fn assign(&mut self, assignments: Vec<Assignment>) {
-        for Assignment { partition, epoch, checkpoint } in assignments {
+        for Assignment { partition, epoch, checkpoint, checkpoint_limit } in assignments {
             self.remove(std::slice::from_ref(&partition));
             let window = Window::new(partition.clone(), epoch, checkpoint.clone());
             let rank = if self.reader.is_retry(&partition) { Rank::Due } else { Rank::New };
-            let (stored, closing) = (checkpoint, false);
-            let assigned = Assigned { window, rank, heads: Vec::new(), bytes: 0, lag: None, stored, closing };
+            let (stored, closing, heads) = (checkpoint, false, Vec::new());
+            let assigned = Assigned { window, rank, heads, bytes: 0, lag: None, stored, checkpoint_limit, closing };
             self.partitions.insert(partition, assigned);
         }
     }

@@ -19,7 +19,7 @@ fn in_flight(order: Order) -> InFlight {
 }
 
 fn assignment(index: u32, epoch: u64) -> Assignment {
-    Assignment { partition: partition(index), epoch: Epoch(epoch), checkpoint: None }
+    Assignment { partition: partition(index), epoch: Epoch(epoch), checkpoint: None, checkpoint_limit: None }
 }
 
 fn reader() -> Reader {
@@ -65,6 +65,19 @@ fn a_partition_whose_messages_may_start_uses_what_others_do_not_need() {
     in_flight.remove(&[partition(1)]);
     admit(&mut in_flight, 0, 0..4, 1);
     assert_eq!(room(&in_flight, 0), Some(6));
+}
+
+#[test]
+fn a_partition_whose_checkpoint_could_become_too_long_gets_nothing_until_it_is_shorter() {
+    let mut in_flight = in_flight(Order::None);
+    let limit = Checkpoint::LONGEST_HEAD + 2 * Checkpoint::LONGEST_POSITION;
+    in_flight.assign(vec![Assignment { checkpoint_limit: Some(limit), ..assignment(0, 2) }]);
+    assert_eq!((room(&in_flight, 0), room(&in_flight, 1)), (Some(1), Some(5)), "room for one is kept back");
+    admit(&mut in_flight, 0, 0..1, 1);
+    assert_eq!(room(&in_flight, 0), None);
+    let work = in_flight.start().unwrap();
+    assert!(in_flight.settle(work));
+    assert_eq!(room(&in_flight, 0), Some(1));
 }
 
 #[test]
@@ -215,7 +228,12 @@ mod any_interleaving {
             let checkpoint = self.stored.get(&index).cloned();
             self.next.insert(index, checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.base().0 + 1));
             let epoch = Epoch(self.epoch);
-            self.in_flight.assign(vec![Assignment { partition: partition(index), epoch, checkpoint }]);
+            self.in_flight.assign(vec![Assignment {
+                partition: partition(index),
+                epoch,
+                checkpoint,
+                checkpoint_limit: None,
+            }]);
         }
 
         /// What runs may end, then the checkpoint is stored, then the partition goes.

@@ -23,6 +23,8 @@
 //! | [`remote`] | asks and tells a pipeline from elsewhere |
 //! | [`supervisor`] | keeps a pipeline running, and stops it |
 
+#[cfg(test)]
+mod chaos_tests;
 pub mod config;
 pub mod dead_letter;
 mod history;

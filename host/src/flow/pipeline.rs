@@ -306,6 +306,8 @@ impl Pipeline {
                 if trial {
                     self.gate.abandon_trial(self.parts.clock.now().into_std());
                 }
+                // It may have been the last that waited for a topic.
+                self.see_whether_topics_are_back();
             }
             Ended::Broken { reason } => return Some(End::Broken { reason }),
         }
@@ -413,6 +415,7 @@ impl Pipeline {
 
     fn published(&mut self, work: Work, settlement: Settlement, publication: Publication) {
         if !self.in_flight.owns(&work) {
+            self.see_whether_topics_are_back();
             return self.give_up(work);
         }
         match publication {
@@ -643,6 +646,7 @@ impl Pipeline {
         let now = self.parts.clock.now();
         let deadlines = self.revoking.iter().map(|revoking| revoking.deadline).chain(self.stop);
         let ahead = deadlines.chain(self.stop.map(|deadline| deadline + COMMIT_GRACE)).filter(|at| *at > now);
+        // A trial that is due but may not start is looked at again once what keeps it has changed.
         let trial = self.gate.due().filter(|_| self.may_start()).map(Instant::from_std);
         let due = self.timers.next().into_iter().chain(self.in_flight.next_due());
         ahead.chain(due).chain(trial).chain([self.next_commit]).min().unwrap_or(self.next_commit)

@@ -209,7 +209,7 @@ async fn run_with_slow_commits(
     slow_epoch: Option<Epoch>,
 ) -> Ran {
     let start = Instant::now();
-    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
     let assigned = [(0, SourceEvent::Assigned(vec![assignment]))];
     let at = |(seconds, event)| (start + Duration::from_secs(seconds), event);
     let events = assigned.into_iter().chain(script).map(at).collect();
@@ -317,6 +317,7 @@ async fn a_partition_that_comes_back_goes_on_from_its_checkpoint() {
         partition: partition(),
         epoch: Epoch(2),
         checkpoint: Some(crate::model::Checkpoint::new(Position(0), Position(2), vec![Position(1)])),
+        checkpoint_limit: None,
     };
     let script = vec![
         (0, messages(&["done", "never", "done"])),
@@ -346,7 +347,7 @@ async fn a_source_that_fails_for_good_ends_the_pipeline_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_of_an_earlier_assignment_that_is_refused_late_does_not_end_the_new_one() {
-    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None };
+    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None, checkpoint_limit: None };
     let script = vec![
         (0, messages(&["done"])),
         (3, SourceEvent::Lost(vec![partition()])),
@@ -384,7 +385,7 @@ async fn a_source_that_fails_for_good_lets_what_runs_finish_and_stores_it() {
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_is_lost_while_it_is_asked_back_and_comes_again_is_read_on() {
     let (reply, _released) = oneshot::channel();
-    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None };
+    let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None, checkpoint_limit: None };
     let script = vec![
         (0, messages(&["never"])),
         (1, SourceEvent::Revoked { partitions: vec![partition()], reply }),
@@ -398,7 +399,7 @@ async fn a_partition_that_is_lost_while_it_is_asked_back_and_comes_again_is_read
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_never_ends_is_given_up_when_the_time_to_drain_is_over_however_busy_the_loop_is() {
-    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
     let events = [SourceEvent::Assigned(vec![assignment]), messages(&["never"])];
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let source = Box::new(Scripted { events, stored: Arc::default(), slow_epoch: None });
@@ -422,7 +423,7 @@ async fn a_call_that_never_ends_is_given_up_when_the_time_to_drain_is_over_howev
 
 #[tokio::test(start_paused = true)]
 async fn a_pipeline_that_nobody_can_tell_anything_stops() {
-    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None };
+    let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
     let events = [SourceEvent::Assigned(vec![assignment]), messages(&["slow"])];
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let stored = Arc::<Mutex<Option<String>>>::default();

@@ -63,6 +63,8 @@ pub(super) enum Ended {
 }
 
 struct Entry {
+    /// Its number among all tasks so far.
+    number: u64,
     about: About,
     kind: Kind,
     abort: AbortHandle,
@@ -116,6 +118,8 @@ pub(super) enum Try {
 pub(super) struct Stages {
     tasks: JoinSet<Ended>,
     entries: HashMap<Id, Entry>,
+    /// Tasks begun so far.
+    begun: u64,
     calls: usize,
     /// Bytes on their way to being durable.
     publishing: u64,
@@ -189,10 +193,12 @@ impl Stages {
     }
 
     /// Aborts the tasks of these partitions; each still ends, as [`Ended::Aborted`] or with what it had finished.
+    /// They end in the order in which they began, so that what follows is the same every time.
     pub(super) fn abort(&mut self, partitions: &[Partition]) {
-        for entry in self.entries.values().filter(|entry| partitions.contains(&entry.about.partition)) {
-            entry.abort.abort();
-        }
+        let of = self.entries.values().filter(|entry| partitions.contains(&entry.about.partition));
+        let mut begun: Vec<&Entry> = of.collect();
+        begun.sort_unstable_by_key(|entry| entry.number);
+        begun.iter().for_each(|entry| entry.abort.abort());
     }
 
     /// What is told of a message that a task has. `trouble` is what keeps effects from becoming durable.
@@ -221,7 +227,9 @@ impl Stages {
                 self.repeats += usize::from(attempt == Try::Again);
             }
         }
-        self.entries.insert(abort.id(), Entry { about, kind, abort });
+        self.begun += 1;
+        let number = self.begun;
+        self.entries.insert(abort.id(), Entry { number, about, kind, abort });
     }
 
     fn leave(&mut self, kind: Kind) {

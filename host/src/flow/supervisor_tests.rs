@@ -53,7 +53,12 @@ impl Moody {
         let partition = Partition::new("t", 0);
         self.1 += 1;
         match self.1 {
-            1 => SourceEvent::Assigned(vec![Assignment { partition, epoch: Epoch(1), checkpoint: None }]),
+            1 => SourceEvent::Assigned(vec![Assignment {
+                partition,
+                epoch: Epoch(1),
+                checkpoint: None,
+                checkpoint_limit: None,
+            }]),
             2 => {
                 let (messages, passed) = (vec![message(partition.clone())], Position(0));
                 SourceEvent::Messages(Batch { messages, partition, lag: 0, passed })

@@ -127,6 +127,24 @@ impl Window {
         Some(Checkpoint::new(base, highest, self.unsettled.iter().chain(&self.awaited).copied().collect()))
     }
 
+    /// How many more messages may come such that every checkpoint from then on fits into `limit` bytes, whatever their
+    /// positions are and in whatever order they settle. Settling only makes a checkpoint shorter.
+    ///
+    /// | where | may come | because |
+    /// |---|---|---|
+    /// | there is room for their positions | as many as that | each adds at most [`Checkpoint::LONGEST_POSITION`] |
+    /// | nothing is unsettled | one | alone it is the base, and needs no room |
+    /// | some of the restored unsettled ones have not come | one | either it is one of them, or they are gone: room for one is kept back for that |
+    pub fn room_within(&self, limit: usize) -> usize {
+        let unsettled = self.unsettled.len() + self.awaited.len();
+        let first = self.unsettled.first().into_iter().chain(self.awaited.first()).min();
+        let last = self.unsettled.last().into_iter().chain(self.awaited.last()).max();
+        let span = first.zip(last).map_or(0, |(first, last)| last.0.abs_diff(first.0).saturating_add(1));
+        let taken = Checkpoint::longest(unsettled, span) + Checkpoint::LONGEST_POSITION;
+        let room = limit.saturating_sub(taken) / Checkpoint::LONGEST_POSITION;
+        if unsettled == 0 || !self.awaited.is_empty() { room.max(1) } else { room }
+    }
+
     /// How many messages have their ticket out.
     pub fn unsettled(&self) -> usize {
         self.unsettled.len()
@@ -243,7 +261,61 @@ mod tests {
         )
     }
 
+    #[derive(Clone, Debug)]
+    enum Bounded {
+        Admit { gaps: Vec<i64> },
+        Settle(prop::sample::Index),
+        Restart { gone: Option<prop::sample::Index> },
+    }
+
+    fn bounded() -> impl Strategy<Value = Bounded> {
+        let gap = prop_oneof![6 => 1_i64..3, 2 => 100_i64..300, 1 => 1_i64..(1 << 50)];
+        prop_oneof![
+            5 => prop::collection::vec(gap, 1..12).prop_map(|gaps| Bounded::Admit { gaps }),
+            5 => any::<prop::sample::Index>().prop_map(Bounded::Settle),
+            1 => prop::option::of(any::<prop::sample::Index>()).prop_map(|gone| Bounded::Restart { gone }),
+        ]
+    }
+
     proptest! {
+        /// As many as may come do come, wherever they stand; messages that are read again may be gone by then.
+        #[test]
+        fn what_may_come_within_a_limit_keeps_every_checkpoint_within_it(
+            limit in Checkpoint::LONGEST_HEAD..120,
+            steps in prop::collection::vec(bounded(), 0..120),
+        ) {
+            let (mut log, mut read) = (Vec::<i64>::new(), 0);
+            let mut window = window(None);
+            let mut out: Vec<Ticket> = Vec::new();
+            for step in steps {
+                match step {
+                    Bounded::Admit { gaps } => for gap in gaps.into_iter().take(window.room_within(limit)) {
+                        if read == log.len() {
+                            log.push(log.last().map_or(0, |last| last + gap));
+                        }
+                        if let Admission::Run(ticket) = window.admit(Position(log[read])) {
+                            out.push(ticket);
+                        }
+                        read += 1;
+                    }
+                    Bounded::Settle(index) if !out.is_empty() => window.settle(out.swap_remove(index.index(out.len()))),
+                    Bounded::Settle(_) => {}
+                    Bounded::Restart { gone } => {
+                        let stored = window.checkpoint();
+                        out.clear();
+                        if let Some(gone) = gone.filter(|_| !log.is_empty()) {
+                            log.remove(gone.index(log.len()));
+                        }
+                        read = stored.as_ref().map_or(0, |stored| log.iter().filter(|at| **at <= stored.base().0).count());
+                        window = super::tests::window(stored);
+                    }
+                }
+                let length = window.checkpoint().map_or(0, |checkpoint| checkpoint.encode().len());
+                prop_assert!(length <= limit, "{} of {}: {:?}", length, limit, window.checkpoint());
+                prop_assert!(!out.is_empty() || window.room_within(limit) > 0, "nothing is in hand, and nothing may come");
+            }
+        }
+
         /// The slow model: the whole log, and the set of settled positions in it.
         #[test]
         fn a_checkpoint_is_what_the_slow_model_says(steps in steps()) {

@@ -34,6 +34,19 @@ const DELTAS: u8 = 1;
 const BITMAP: u8 = 2;
 
 impl Checkpoint {
+    /// The most bytes of a checkpoint beside its unsettled positions: format, base, highest.
+    pub const LONGEST_HEAD: usize = 1 + 10 + 9;
+    /// The most bytes that one unsettled position adds.
+    pub const LONGEST_POSITION: usize = 9;
+
+    /// The most bytes of a checkpoint with so many unsettled positions within `span` above its base: the varint of a
+    /// difference has a second byte where that is at least 2^7, a third where at least 2^14, and there is no room in
+    /// `span` for many of those.
+    pub fn longest(unsettled: usize, span: u64) -> usize {
+        let with_byte = |byte: usize| usize::try_from(span >> (7 * byte)).unwrap_or(usize::MAX).min(unsettled);
+        Self::LONGEST_HEAD + (0..Self::LONGEST_POSITION).map(with_byte).sum::<usize>()
+    }
+
     /// Everything up to `base` is settled and nothing above it.
     pub fn plain(base: Position) -> Self {
         Self { base, highest: base, unsettled: Vec::new() }
@@ -251,6 +264,16 @@ mod tests {
             let checkpoint = Checkpoint::new(Position(base), highest, unsettled.clone());
             prop_assert_eq!(checkpoint.unsettled(), &unsettled[..]);
             prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint));
+        }
+
+        #[test]
+        fn no_checkpoint_is_longer_than_the_longest(base in any::<i32>(), gaps in prop::collection::vec(prop_oneof![1_i64..4, 100_i64..200, 1_i64..(1 << 40)], 0..60)) {
+            let base = i64::from(base);
+            let unsettled: Vec<Position> = gaps.iter().scan(base, |at, gap| { *at += gap; Some(Position(*at)) }).collect();
+            let last = unsettled.last().map_or(base, |last| last.0);
+            let encoded = Checkpoint::new(Position(base), Position(last + 1), unsettled).encode().len();
+            prop_assert!(encoded <= Checkpoint::longest(gaps.len(), last.abs_diff(base)), "{} bytes", encoded);
+            prop_assert!(encoded <= Checkpoint::LONGEST_HEAD + gaps.len() * Checkpoint::LONGEST_POSITION);
         }
 
         #[test]

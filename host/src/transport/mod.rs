@@ -126,6 +126,9 @@ pub struct Assignment {
     /// the caller's to pass over. Where messages are gone and the subscription says to go on, they count as settled,
     /// and this checkpoint is stored before it is told.
     pub checkpoint: Option<Checkpoint>,
+    /// The most bytes that [`Checkpoint::encode`] may give for this partition to be stored, where the system has such
+    /// a bound. At least [`Checkpoint::LONGEST_HEAD`]: with less, no checkpoint is sure to fit.
+    pub checkpoint_limit: Option<usize>,
 }
 
 /// Messages of one partition, in order.

@@ -25,10 +25,19 @@ impl InFlight {
         }
         let Some(bytes) = self.room_in_bytes() else { return Demand::default() };
         let (new, due) = (self.room_for_new(window), self.room_for_due(window));
-        let rooms = new.chain(due).filter(|(_, messages)| *messages > 0);
+        let storable = |(partition, messages): (_, usize)| (partition, messages.min(self.storable(partition)));
+        let rooms = new.chain(due).map(storable).filter(|(_, messages)| *messages > 0);
         Demand(
             rooms.map(|(partition, messages)| (partition.clone(), Room { messages, bytes })).collect::<HashMap<_, _>>(),
         )
+    }
+
+    /// How many messages may come before the partition's checkpoint could become too long to be stored. It gets nothing
+    /// until it is shorter: nothing is ever left out of it.
+    fn storable(&self, partition: &Partition) -> usize {
+        let assigned = self.partitions.get(partition);
+        let limit = assigned.and_then(|assigned| Some((assigned, assigned.checkpoint_limit?)));
+        limit.map_or(usize::MAX, |(assigned, limit)| assigned.window.room_within(limit))
     }
 
     fn room_for_new(&self, window: usize) -> impl Iterator<Item = (&Partition, usize)> {

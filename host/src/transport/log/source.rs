@@ -179,7 +179,12 @@ impl LogSource {
                 return self.fail(error);
             }
             let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
+            assignments.push(Assignment {
+                partition,
+                epoch,
+                checkpoint: Some(cursor.checkpoint().clone()),
+                checkpoint_limit: None,
+            });
             owned.cursors.push(cursor);
         }
         self.owned = Some(owned);

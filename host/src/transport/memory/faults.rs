@@ -24,6 +24,11 @@ impl Memory {
         self.set(topic, |faults| faults.commits = reason.map(str::to_owned));
     }
 
+    /// What is assigned from now on has checkpoints of at most so many bytes, as in systems that bound them.
+    pub fn limit_checkpoints(&self, topic: &str, bytes: Option<usize>) {
+        self.set(topic, |faults| faults.checkpoint_limit = bytes);
+    }
+
     /// Asks partitions back from the group's source. They stay away until [`Memory::assign`].
     pub fn revoke(&self, topic: &str, group: &str, partitions: &[u32]) {
         self.order(topic, group, Order::Revoke(partitions.to_vec()));

@@ -132,7 +132,8 @@ impl MemorySource {
             if cursor.pass_what_is_gone(bounds.first, &self.subscription).is_ok() {
                 group.store(index, cursor.checkpoint());
             }
-            assignments.push(Assignment { partition, epoch, checkpoint: Some(cursor.checkpoint().clone()) });
+            let (checkpoint, checkpoint_limit) = (Some(cursor.checkpoint().clone()), topic.faults.checkpoint_limit);
+            assignments.push(Assignment { partition, epoch, checkpoint, checkpoint_limit });
             self.cursors.insert(index, cursor);
         }
         Some(SourceEvent::Assigned(assignments))

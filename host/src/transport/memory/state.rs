@@ -35,6 +35,8 @@ pub(super) struct Faults {
     pub(super) writes: Option<String>,
     /// Why records are refused, while they are.
     pub(super) refusal: Option<String>,
+    /// How long a stored checkpoint may be.
+    pub(super) checkpoint_limit: Option<usize>,
 }
 
 /// One partition.
