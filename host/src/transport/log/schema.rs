@@ -56,6 +56,7 @@ CREATE TABLE lease(
     PRIMARY KEY(topic, grp)
 ) WITHOUT ROWID;
 ",
+    upgrades: &[],
 };
 
 /// The row id of a message.
