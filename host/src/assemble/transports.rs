@@ -40,12 +40,12 @@ pub fn transport(plan: &Plan, name: &str) -> Result<Arc<dyn Transport>, Transpor
 
 fn config(plan: &Plan, name: &str) -> Result<Config, TransportError> {
     let unknown = || TransportError::Config { transport: name.into(), reason: "the spec does not name it".into() };
-    let Planned { kind, topics } = plan.transports.get(name).ok_or_else(unknown)?.clone();
+    let Planned { kind, lease, poll, topics } = plan.transports.get(name).ok_or_else(unknown)?.clone();
     let (log, memory) = match kind {
         TransportKind::Log(log) => (Some(log), None),
         TransportKind::Memory(memory) => (None, Some(memory)),
     };
-    Ok(Config { log, memory, topics })
+    Ok(Config { log, memory, lease, poll, topics })
 }
 
 /// Some transports of a spec. Cheap to clone.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::diagnostic::Diagnostics;
 pub use super::shape::SecretSource;
 use crate::flow::config::{InFlight, OnFatal, Order, Retry};
+use crate::model::Period;
 use crate::plugin::config::Grants;
 use crate::transport::{OnLostPosition, Start, log, memory};
 use crate::{admin, egress, plugin, storage, transport};
@@ -40,6 +41,10 @@ pub struct Plan {
 pub struct Transport {
     /// Which kind, with its settings.
     pub kind: TransportKind,
+    /// How long partitions stay a host's after its last sign of life, where the transport shares them itself.
+    pub lease: Option<Period>,
+    /// How often a host looks for others that are gone.
+    pub poll: Option<Period>,
     /// Topics where the defaults do not fit.
     pub topics: BTreeMap<String, transport::config::Topic>,
 }

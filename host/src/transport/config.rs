@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Period, Size};
+
+/// How long a lease lasts.
+const LEASE: Duration = Duration::from_secs(30);
+/// How often an owner looks at the others; more often where leases are short.
+const POLL: Duration = Duration::from_secs(1);
 
 /// One transport.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
@@ -18,9 +24,39 @@ pub struct Config {
     /// In this process only; for trials and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<super::memory::Config>,
+    /// How long partitions stay a host's after its last sign of life, where the transport shares them itself (`log`);
+    /// `30s` where absent. A host that ends or dies on this machine is known to be gone at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Period>,
+    /// How often a host looks for others that are gone, when nothing wakes it; `1s` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<Period>,
     /// Physical names, and how to create what is missing.
     #[serde(default)]
     pub topics: BTreeMap<String, Topic>,
+}
+
+/// How partitions are shared by a transport that has no groups of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ownership {
+    /// How long a lease lasts after its owner's last sign of life.
+    pub lease: Duration,
+    /// How often an owner looks at the others when nothing wakes it.
+    pub poll: Duration,
+}
+
+impl Ownership {
+    /// What `lease` and `poll` say, and what holds where they say nothing.
+    pub fn of(lease: Option<Period>, poll: Option<Period>) -> Self {
+        let lease = lease.map_or(LEASE, |lease| lease.0);
+        Self { lease, poll: poll.map_or(POLL.min(lease / 3), |poll| poll.0) }
+    }
+}
+
+impl Default for Ownership {
+    fn default() -> Self {
+        Self::of(None, None)
+    }
 }
 
 /// One topic, where the defaults do not fit.

@@ -10,18 +10,23 @@ use tokio::sync::oneshot;
 
 use crate::model::{Checkpoint, Message, Partition, Position, Record};
 
+mod balance;
 pub mod config;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod cursor;
+mod joined;
 pub mod log;
 pub mod memory;
 mod open;
 mod spread;
 
+pub use joined::join;
 pub use open::open;
 
-/// Reads one topic for one group.
+/// Reads one topic for one group. The sources of a group share the topic's partitions; one for which none is left says
+/// nothing until it gets some. Dropping a source gives its partitions to the others at once; what is to be stored is
+/// committed before.
 #[async_trait]
 pub trait Source: Send {
     /// The next event. Polled always: control events flow whatever the demand; messages only of partitions that
@@ -147,7 +152,7 @@ pub struct Batch {
 /// What a source reports.
 #[derive(Debug)]
 pub enum SourceEvent {
-    /// Partitions are ours from now on.
+    /// Partitions are ours from now on. None when a source that has none is well again after a failure.
     Assigned(Vec<Assignment>),
     /// Messages came.
     Messages(Batch),
@@ -237,16 +242,6 @@ pub enum TransportError {
         /// How many there are.
         partitions: u32,
     },
-    /// Another host has the group.
-    #[error("group {group} of topic {topic} is in use by another host ({owner})")]
-    GroupInUse {
-        /// The topic.
-        topic: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// Who has it, as far as known.
-        owner: String,
-    },
     /// Unsettled messages are gone.
     #[error("{partition}: messages {from} to {to} were not settled but are no longer kept")]
     LostPosition {
@@ -286,7 +281,7 @@ pub enum TransportError {
 impl TransportError {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::GroupInUse { .. })
+        matches!(self, Self::Unavailable { .. })
     }
 }
 

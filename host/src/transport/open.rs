@@ -12,8 +12,11 @@ use crate::model::Clock;
 /// it cannot be opened now, and with [`TransportError::Damaged`] when what is there is something else.
 pub fn open(name: &str, config: &config::Config, clock: Clock) -> Result<Arc<dyn Transport>, TransportError> {
     let topics = config.topics.clone();
+    let ownership = config::Ownership::of(config.lease, config.poll);
     match config {
-        config::Config { log: Some(log), memory: None, .. } => Ok(Arc::new(log::Log::open(name, log, topics, clock)?)),
+        config::Config { log: Some(log), memory: None, .. } => {
+            Ok(Arc::new(log::Log::open(name, log, ownership, topics, clock)?))
+        }
         config::Config { log: None, memory: Some(_), .. } => Ok(Arc::new(memory::Memory::new(name, topics, clock))),
         _ => Err(TransportError::Config {
             transport: name.into(),
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     fn config(log: Option<log::Config>, memory: Option<memory::Config>) -> config::Config {
-        config::Config { log, memory, topics: BTreeMap::new() }
+        config::Config { log, memory, lease: None, poll: None, topics: BTreeMap::new() }
     }
 
     #[tokio::test]

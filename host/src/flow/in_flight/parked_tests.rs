@@ -21,7 +21,7 @@ fn in_flight() -> InFlight {
     let limits = Limits { messages: NonZeroUsize::new(8).unwrap(), bytes: Size(1000) };
     let reader = Reader { pipeline: "p".into(), retry_topic: Some("retry".into()) };
     let mut in_flight = InFlight::new(limits, Order::Key, reader);
-    let assignment = |partition| Assignment { partition, epoch: Epoch(1), checkpoint: None };
+    let assignment = |partition| Assignment { partition, epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
     in_flight.assign([own(), retry(0), retry(1)].into_iter().map(assignment).collect());
     in_flight
 }

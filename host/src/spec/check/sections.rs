@@ -7,13 +7,17 @@ use super::Checker;
 use super::urls::{AllowFault, UrlFault, allow_entry, base_url};
 use crate::admin::config::Config as Admin;
 use crate::egress::config::{Auth, Config as Endpoint};
+use crate::model::Period;
 use crate::plugin::config::Config as Plugin;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::node::{Spot, Value};
 use crate::spec::plan::{Transport, TransportKind};
 use crate::spec::shape::{Part, SecretSource};
 use crate::storage::config::Config as Store;
-use crate::transport::config::Config as TransportConfig;
+use crate::transport::config::{Config as TransportConfig, Ownership};
+
+/// A lease that is shorter ends while its owner merely waits for a disk.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 impl<'a> Checker<'a> {
     pub(super) fn secrets(&mut self) -> BTreeMap<String, SecretSource> {
@@ -55,7 +59,25 @@ impl<'a> Checker<'a> {
         if let TransportKind::Log(log) = &kind {
             self.not_empty(log.path.as_os_str().is_empty(), spot.keys(&["log", "path"]));
         }
-        Some(Transport { kind, topics: config.topics.clone() })
+        self.ownership(config, spot);
+        Some(Transport { kind, lease: config.lease, poll: config.poll, topics: config.topics.clone() })
+    }
+
+    fn ownership(&mut self, config: &TransportConfig, spot: Spot<'a>) {
+        let Ownership { lease, poll } = Ownership::of(config.lease, config.poll);
+        if lease < SHORTEST_LEASE {
+            self.report(
+                Diagnostic::error("wrong-value", spot.key("lease").place(), "a lease lasts at least `1s`")
+                    .help("a host that is busy for longer than a lease loses its partitions"),
+            );
+        }
+        if let Some(written) = config.poll {
+            self.longer_than_nothing(written.0, spot.key("poll"));
+            if poll >= lease {
+                let message = format!("`poll` must be shorter than `lease`, which is `{}`", Period(lease));
+                self.error("wrong-value", spot.key("poll").place(), message);
+            }
+        }
     }
 
     pub(super) fn stores(&mut self) -> BTreeMap<String, Store> {

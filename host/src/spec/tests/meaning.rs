@@ -300,6 +300,26 @@ fn a_transport_is_of_exactly_one_kind() {
 }
 
 #[test]
+fn leases_last_longer_than_the_time_between_looks() {
+    let times = |times: &str| format!("log: {{ path: data/bus }}\n    {times}");
+    wrong(
+        "log: { path: data/bus }",
+        &times("lease: 500ms"),
+        &["`500ms` wrong-value: a lease lasts at least `1s` (a host that is busy for longer than a lease loses its \
+             partitions)"],
+    );
+    for (lease_and_poll, place, lease) in [
+        ("poll: 30s", "30s", "30s"),
+        ("lease: 10s\n    poll: 1m", "1m", "10s"),
+        ("lease: 2s\n    poll: 2s", "2s", "2s"),
+    ] {
+        let message = format!("`{place}` wrong-value: `poll` must be shorter than `lease`, which is `{lease}`");
+        wrong("log: { path: data/bus }", &times(lease_and_poll), &[&message]);
+    }
+    wrong("log: { path: data/bus }", &times("poll: 0s"), &["`0s` wrong-value: this must be longer than nothing"]);
+}
+
+#[test]
 fn several_transports_are_told_apart() {
     let second = ("stores:\n", "  other: { memory: {} }\nstores:\n");
     let said = edited(&[second]);

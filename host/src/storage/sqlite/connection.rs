@@ -73,36 +73,50 @@ fn set_up(connection: &mut Connection, schema: &Schema) -> Result<(), Error> {
     }
     // One transaction, or another process could make the tables between the looks.
     let look = connection.transaction()?;
-    let is_done = is_made(&look, schema)?;
+    let standing = standing(&look, schema)?;
     drop(look);
-    if is_done {
+    if standing == Some(schema.version) {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if !is_made(&transaction, schema)? {
-        transaction.execute_batch(schema.sql)?;
-        transaction.pragma_update(None, "application_id", schema.application)?;
-        transaction.pragma_update(None, "user_version", schema.version)?;
-    }
+    make(&transaction, schema)?;
     Ok(transaction.commit()?)
 }
 
-/// Whether the tables are there. A file of another kind or version is refused.
-fn is_made(connection: &Connection, schema: &Schema) -> Result<bool, Error> {
+/// Makes the tables, or makes those of an earlier version into today's.
+fn make(connection: &Connection, schema: &Schema) -> Result<(), Error> {
+    match standing(connection, schema)? {
+        None => {
+            connection.execute_batch(schema.sql)?;
+            connection.pragma_update(None, "application_id", schema.application)?;
+        }
+        Some(standing) => {
+            for (_, sql) in schema.upgrades.iter().filter(|(version, _)| *version >= standing) {
+                connection.execute_batch(sql)?;
+            }
+        }
+    }
+    Ok(connection.pragma_update(None, "user_version", schema.version)?)
+}
+
+/// The version of the tables, if there are any. A file of another kind, or of a version that cannot be brought up to
+/// today's, is refused.
+fn standing(connection: &Connection, schema: &Schema) -> Result<Option<i32>, Error> {
     let application: i32 = connection.query_row("PRAGMA application_id", (), |row| row.get(0))?;
     let version: i32 = connection.query_row("PRAGMA user_version", (), |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0))?;
     if (application, version, tables) == (0, 0, 0) {
-        return Ok(false);
+        return Ok(None);
     }
     if application != schema.application {
         return Err(Error::Damaged("the file is an SQLite database of something else".into()));
     }
-    if version != schema.version {
+    if version != schema.version && schema.upgrades.iter().all(|(earlier, _)| *earlier != version) {
         return Err(Error::Damaged(format!(
-            "the file has format {version}, this version of Lockgate reads format {}",
+            "the file has format {version}, this version of Lockgate reads format {}: use the version that made the \
+            file, or give this one another folder",
             schema.version
         )));
     }
-    Ok(true)
+    Ok(Some(version))
 }

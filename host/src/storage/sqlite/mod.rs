@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tracing::error;
 
 use crate::model::Clock;
@@ -37,6 +37,8 @@ pub struct Schema {
     pub version: i32,
     /// Makes the tables in an empty file.
     pub sql: &'static str,
+    /// Earlier versions, each with what makes the next one of it. A file of any other version is refused.
+    pub upgrades: &'static [(i32, &'static str)],
 }
 
 /// How to open a file.
@@ -136,10 +138,37 @@ impl Database {
         A: FnOnce(&T) + Send + 'static,
     {
         let permit = self.room.clone().acquire_owned().await.map_err(|_| closed())?;
+        self.send(weight, job, then, Some(permit))?.await.map_err(|_| closed())?
+    }
+
+    /// As [`Database::write_then`], for what is begun where nobody can wait, such as when something is dropped: it is
+    /// done in its turn, unheard. It does not wait for room in the queue, so it must be rare.
+    pub fn post<T, F, A>(&self, job: F, then: A)
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
+        // A writer that has ended does nothing more, and who posts cannot help it.
+        let _ = self.send(0, job, then, None);
+    }
+
+    fn send<T, F, A>(
+        &self,
+        weight: u64,
+        job: F,
+        then: A,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
+    where
+        T: Send + 'static,
+        F: FnMut(&Connection) -> Result<T, Error> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let task = writer::Task::new(weight, job, then, reply, permit);
         self.inbox.as_ref().ok_or_else(closed)?.send(Box::new(task)).map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        Ok(answer)
     }
 
     /// Runs `job` in a read transaction, on a thread where it may block. Keep it short, a thousand rows at most: the

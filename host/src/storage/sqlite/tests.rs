@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-const SCHEMA: Schema = Schema { application: 7, version: 1, sql: "CREATE TABLE number(value INTEGER PRIMARY KEY)" };
+const SCHEMA: Schema =
+    Schema { application: 7, version: 1, sql: "CREATE TABLE number(value INTEGER PRIMARY KEY)", upgrades: &[] };
 
 fn options(folder: &TempDir) -> Options {
     Options {
@@ -361,13 +362,52 @@ fn a_file_of_something_else_is_refused() {
     let schema = |application, version| Schema { application, version, ..SCHEMA };
     for (schema, reason) in [
         (schema(8, 1), "the file is an SQLite database of something else"),
-        (schema(7, 2), "the file has format 1, this version of Lockgate reads format 2"),
+        (
+            schema(7, 2),
+            "the file has format 1, this version of Lockgate reads format 2: use the version that made the file, or give this one another folder",
+        ),
     ] {
         let refused = Database::open(Options { schema, ..options(&folder) }).err();
         assert_eq!(refused, Some(Error::Damaged(reason.into())));
     }
     std::fs::write(folder.path().join("test.sqlite"), vec![b'x'; 40_000]).unwrap();
     assert!(matches!(Database::open(options(&folder)).err(), Some(Error::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_version_is_brought_up_to_todays_and_keeps_what_it_has() {
+    const UPGRADES: &[(i32, &str)] = &[(1, "CREATE TABLE text(value TEXT)"), (2, "ALTER TABLE text RENAME TO word")];
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    database.write(0, insert(7)).await.unwrap();
+    drop(database);
+    let today = Schema { version: 3, upgrades: UPGRADES, ..SCHEMA };
+    for _ in 0..2 {
+        let database = Database::open(Options { schema: today, ..options(&folder) }).unwrap();
+        let words =
+            |connection: &Connection| Ok(connection.query_row("SELECT count(*) FROM word", (), |row| row.get(0))?);
+        assert_eq!(database.read(words).await, Ok(0_i64));
+    }
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [7]);
+    let refused = Database::open(options(&folder)).err();
+    assert!(
+        matches!(&refused, Some(Error::Damaged(reason)) if reason.starts_with("the file has format 3")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_posted_is_done_in_its_turn_though_the_database_is_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(options(&folder)).unwrap();
+    let told = Arc::new(AtomicUsize::new(0));
+    let teller = told.clone();
+    database.post(insert(3), move |_| {
+        teller.fetch_add(1, Ordering::SeqCst);
+    });
+    drop(database);
+    assert_eq!(numbers(&folder.path().join("test.sqlite")), [3]);
+    assert_eq!(told.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -38,8 +38,8 @@ pub(super) struct Task<T, F, A> {
     then: A,
     value: Option<T>,
     reply: oneshot::Sender<Result<T, Error>>,
-    /// Its place in the queue, given back when it is answered.
-    _permit: OwnedSemaphorePermit,
+    /// Its place in the queue, given back when it is answered; what was posted has none.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<T, F, A> Task<T, F, A> {
@@ -48,7 +48,7 @@ impl<T, F, A> Task<T, F, A> {
         job: F,
         then: A,
         reply: oneshot::Sender<Result<T, Error>>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         Self { weight, job, then, value: None, reply, _permit: permit }
     }

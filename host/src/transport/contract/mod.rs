@@ -26,11 +26,13 @@ use crate::model::{Checkpoint, Message, Partition, Position, Record};
 mod groups;
 mod reading;
 mod retention;
+mod sharing;
 mod writing;
 
 pub use groups::*;
 pub use reading::*;
 pub use retention::*;
+pub use sharing::*;
 pub use writing::*;
 
 /// How many partitions the topics of a subject have.
@@ -90,6 +92,15 @@ macro_rules! transport_contract {
             two_groups_know_nothing_of_each_other
             a_commit_after_the_partition_is_gone_is_refused
             a_commit_of_an_earlier_assignment_is_refused
+            // sharing
+            sources_of_a_group_share_the_partitions
+            shares_follow_who_comes_and_goes
+            a_successor_starts_exactly_at_the_checkpoint
+            a_partition_that_is_asked_back_stays_until_the_reply
+            a_reply_that_is_dropped_lets_go
+            every_message_comes_once_while_partitions_change_hands
+            a_commit_is_refused_only_for_what_is_not_owned
+            a_source_without_partitions_is_silent_until_it_gets_some
             // retention
             what_is_gone_is_passed_for_good
             what_is_settled_above_what_is_gone_stays_settled

@@ -1,4 +1,4 @@
-//! What a process knows of the topics that its sources read: how far each partition goes, and who owns which group.
+//! What a process knows of the topics that its sources read: how far each partition goes, and who has it in which group.
 //! Only the writer thread changes it, after its own transactions and when another process has written; sources wait
 //! for it to change instead of asking the tables.
 
@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use super::{lease, topics};
+use super::lease::Leases;
+use super::{lease, member, topics};
 use crate::storage::sqlite::Error;
 use crate::transport::Written;
 
@@ -17,15 +18,31 @@ use crate::transport::Written;
 pub(super) struct View {
     /// By partition: the position that the next message will get.
     pub(super) ends: Vec<i64>,
-    /// By group: the number of the last ownership.
-    pub(super) epochs: BTreeMap<i64, i64>,
+    /// By number.
+    pub(super) groups: BTreeMap<i64, Group>,
+}
+
+/// What is known of one group in a topic.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Group {
+    /// Who reads, in the order in which they joined.
+    pub(super) members: Vec<i64>,
+    /// Who has what.
+    pub(super) leases: Leases,
 }
 
 impl View {
     /// As it stands in the tables.
     pub(super) fn read(connection: &Connection, topic: i64) -> Result<Self, Error> {
         let ends = topics::bounds(connection, topic)?.iter().map(|bounds| bounds.end).collect();
-        Ok(Self { ends, epochs: lease::epochs(connection, topic)?.into_iter().collect() })
+        let mut groups: BTreeMap<i64, Group> = BTreeMap::new();
+        for (group, member) in member::of_topic(connection, topic)? {
+            groups.entry(group).or_default().members.push(member);
+        }
+        for (group, partition, lease) in lease::of_topic(connection, topic)? {
+            groups.entry(group).or_default().leases.insert(partition, lease);
+        }
+        Ok(Self { ends, groups })
     }
 }
 

@@ -45,6 +45,13 @@ fn decode(base: i64, settled: Vec<u8>) -> Result<Checkpoint, String> {
     if checkpoint.base().0 == base { Ok(checkpoint) } else { Err(format!("its base is not {base}")) }
 }
 
+/// Stores a group's first checkpoint in a partition; where it has one, nothing changes.
+pub(super) fn begin(connection: &Connection, group: i64, log: i64, checkpoint: &Checkpoint) -> Result<(), Error> {
+    let sql = "INSERT INTO checkpoint(grp, log, base, settled) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    connection.prepare_cached(sql)?.execute(params![group, log, checkpoint.base().0, checkpoint.encode()])?;
+    Ok(())
+}
+
 /// Stores a checkpoint. One that is behind the stored one changes nothing.
 pub(super) fn store(connection: &Connection, group: i64, log: i64, checkpoint: &Checkpoint) -> Result<(), Error> {
     let sql = "INSERT INTO checkpoint(grp, log, base, settled) VALUES (?1, ?2, ?3, ?4)

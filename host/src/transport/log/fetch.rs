@@ -22,19 +22,32 @@ pub(super) struct Plan {
     pub(super) transport: Arc<str>,
     pub(super) topic: Arc<Topic>,
     pub(super) group: i64,
-    pub(super) epoch: i64,
     /// At most so many bytes.
     pub(super) bytes: u64,
-    /// Index of the partition, next position, and room for messages, in order of turn.
-    pub(super) wanted: Vec<(usize, i64, Room)>,
+    /// In order of turn.
+    pub(super) wanted: Vec<Wanted>,
 }
 
-/// What came of it.
-pub(super) enum Fetched {
-    /// The group is somebody else's.
-    NotOwned,
-    /// By index of the partition. Some that were wanted may be missing.
-    Read(Vec<(usize, Read)>),
+/// What to read of one partition.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// Its index.
+    pub(super) partition: u32,
+    /// The ownership that reads.
+    pub(super) epoch: i64,
+    /// The next position.
+    pub(super) from: i64,
+    /// Room for messages.
+    pub(super) room: Room,
+}
+
+/// What came of it, by index of the partition and ownership.
+#[derive(Default)]
+pub(super) struct Fetched {
+    /// Ownerships that are over.
+    pub(super) lost: Vec<(u32, i64)>,
+    /// Some that were wanted may be missing.
+    pub(super) read: Vec<((u32, i64), Read)>,
 }
 
 /// What came of one partition.
@@ -50,36 +63,39 @@ pub(super) enum Read {
 
 /// Reads, in one transaction, as much as the plan and the bounds allow. Each partition gets its share at least.
 pub(super) fn fetch(connection: &Connection, plan: &Plan) -> Result<Fetched, Error> {
-    if !lease::is_current(connection, plan.topic.id, plan.group, plan.epoch)? {
-        return Ok(Fetched::NotOwned);
-    }
+    let leases = lease::all(connection, (plan.topic.id, plan.group))?;
     let bounds = topics::bounds(connection, plan.topic.id)?;
     let mut bytes = plan.bytes;
-    let mut read = Vec::new();
+    let mut fetched = Fetched::default();
     let share = (MESSAGES / plan.wanted.len().max(1)).max(1);
-    for (index, from, room) in &plan.wanted {
-        let first = bounds.get(*index).map_or(0, |bounds| bounds.first);
-        if first > *from {
-            read.push((*index, Read::Gone { first }));
+    for Wanted { partition, epoch, from, room } in plan.wanted.iter().copied() {
+        let of = (partition, epoch);
+        if !leases.get(&partition).is_some_and(|lease| lease.is_current(epoch)) {
+            fetched.lost.push(of);
+            continue;
+        }
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        let first = bounds.get(index).map_or(0, |bounds| bounds.first);
+        if first > from {
+            fetched.read.push((of, Read::Gone { first }));
             continue;
         }
         if bytes == 0 {
-            break;
+            continue;
         }
         let room = Room { messages: room.messages.min(share), bytes: room.bytes.min(bytes) };
-        let range = range(plan, *index, *from, room);
+        let range = range(plan, partition, from, room);
         let messages = messages::read(connection, &range)?;
         if messages.is_empty() {
             return Err(Error::Damaged(format!("{}: the message at position {from} is missing", range.partition)));
         }
         bytes = bytes.saturating_sub(messages.iter().map(Message::size).sum());
-        read.push((*index, Read::Messages(messages)));
+        fetched.read.push((of, Read::Messages(messages)));
     }
-    Ok(Fetched::Read(read))
+    Ok(fetched)
 }
 
-fn range(plan: &Plan, index: usize, from: i64, room: Room) -> Range {
-    let index = u32::try_from(index).unwrap_or(u32::MAX);
-    let partition = Partition::new(plan.topic.name.clone(), index);
+fn range(plan: &Plan, partition: u32, from: i64, room: Room) -> Range {
+    let partition = Partition::new(plan.topic.name.clone(), partition);
     Range { transport: plan.transport.clone(), topic: plan.topic.clone(), partition, from, room }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::board::Board;
-use super::{lease, retention};
+use super::{member, retention};
 use crate::model::Clock;
 use crate::storage::sqlite::{self, Error, Upkeep};
 
 pub(super) struct Keeper {
     pub(super) board: Arc<Board>,
-    /// This process in the leases.
+    /// This process among the members'.
     pub(super) process: i64,
     pub(super) clock: Clock,
 }
@@ -23,7 +23,7 @@ impl sqlite::Keeper for Keeper {
     }
 
     fn beat(&self, connection: &Connection) -> Result<(), Error> {
-        lease::beat(connection, self.process)
+        member::beat(connection, self.process)
     }
 
     fn upkeep(&self, connection: &Connection) -> Result<Upkeep, Error> {

@@ -1,175 +1,81 @@
-//! One owner at a time for a group of a topic. The epoch counts the owners and fences: what an earlier one commits is
-//! refused. No wall clock decides anything.
-//!
-//! | the lease's holder | a claim |
-//! |---|---|
-//! | lets go, or its process dies | is granted at once: its lock file is free |
-//! | lives, and its process beats | is refused |
-//! | lives, and its process has not beaten for as long as a lease lasts, by the claimer's own clock | is granted |
+//! One owner at a time for each partition of a topic in a group. The epoch counts the owners and fences: what an earlier
+//! one fetches or commits is refused. No clock decides anything here.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row, params};
 
-use super::topics::{self, Topic};
-use super::{checkpoints, holder};
-use crate::model::{Checkpoint, Partition, Position};
+use super::checkpoints;
+use super::member::Place;
+use super::topics::Topic;
+use crate::model::Partition;
 use crate::storage::sqlite::Error;
-use crate::transport::cursor::past_what_is_gone;
-use crate::transport::{Commit, OnLostPosition, PartitionInfo, Start};
+use crate::transport::Commit;
 
-/// Who asks for a group of a topic.
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
-    /// The topic.
-    pub(super) topic: Arc<Topic>,
-    /// The group's name.
-    pub(super) group: Arc<str>,
-    /// Where the group begins when it is new.
-    pub(super) start: Start,
-    /// Whether what is gone is passed.
-    pub(super) on_lost_position: OnLostPosition,
-    /// The folder of lock files.
-    pub(super) folder: PathBuf,
-    /// The claimer's lock file.
-    pub(super) holder: String,
-    /// The claimer's process.
-    pub(super) process: Process,
-    /// An owner that has not beaten for too long.
-    pub(super) stale: Option<Sign>,
-}
-
-/// A process that has the log open.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Process {
-    /// A random number: process ids come back, and repeat between containers.
-    pub(super) id: i64,
-    /// For people: process id and host name.
-    pub(super) name: String,
-}
-
-/// A sign of life of an owner: it lives as long as the sign changes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Sign {
-    holder: String,
-    beat: i64,
-}
-
-/// The answer to a claim.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Claimed {
-    /// The claimer is the owner.
-    Granted(Granted),
-    /// Another is.
-    InUse {
-        /// Which one, for people.
-        owner: String,
-        /// Its sign of life.
-        sign: Sign,
-    },
-}
-
-/// What an owner starts with.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Granted {
-    /// The group's number.
-    pub(super) group: i64,
-    /// The number of this ownership.
+/// Who has a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Lease {
+    /// Counts the owners; zero before the first.
     pub(super) epoch: i64,
-    /// By partition: what the group had settled, and which messages there are. Where what is gone is to be passed, the
-    /// stored checkpoint is past it already.
-    pub(super) partitions: Vec<(Checkpoint, PartitionInfo)>,
+    /// A member; nobody when it is none any more.
+    pub(super) owner: Option<i64>,
+    /// The member that is to have it next.
+    pub(super) wanted_by: Option<i64>,
 }
 
-/// Takes the group, unless it is in use. A group that is new gets its first checkpoints, so that it keeps its start
-/// though it commits nothing.
-pub(super) fn claim(connection: &Connection, claim: &Claim) -> Result<Claimed, Error> {
-    let group = checkpoints::group_or_new(connection, &claim.group)?;
-    let sql = "SELECT epoch, holder, beat, owner FROM lease WHERE topic = ?1 AND grp = ?2";
-    let row = connection
-        .prepare_cached(sql)?
-        .query_row([claim.topic.id, group], |row| {
-            Ok((row.get::<_, i64>(0)?, Sign { holder: row.get(1)?, beat: row.get(2)? }, row.get::<_, String>(3)?))
-        })
-        .optional()?;
-    let mut epoch = 1;
-    if let Some((last, sign, owner)) = row {
-        if is_in_use(claim, &sign) {
-            return Ok(Claimed::InUse { owner, sign });
-        }
-        epoch = last + 1;
-    }
-    let sql = "INSERT OR REPLACE INTO lease(topic, grp, epoch, holder, process, owner, beat)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)";
-    let Process { id, name } = &claim.process;
-    connection.prepare_cached(sql)?.execute(params![claim.topic.id, group, epoch, claim.holder, id, name])?;
-    Ok(Claimed::Granted(Granted { group, epoch, partitions: restore(connection, claim, group)? }))
-}
-
-fn is_in_use(claim: &Claim, sign: &Sign) -> bool {
-    sign.holder != claim.holder && claim.stale.as_ref() != Some(sign) && holder::is_alive(&claim.folder, &sign.holder)
-}
-
-fn restore(connection: &Connection, claim: &Claim, group: i64) -> Result<Vec<(Checkpoint, PartitionInfo)>, Error> {
-    let bounds = topics::bounds(connection, claim.topic.id)?;
-    let restored = (0..).zip(bounds).zip(&claim.topic.logs).map(|((partition, bounds), log)| {
-        let stored = checkpoints::stored(connection, &claim.topic, (group, &claim.group), partition)?;
-        if let Some(checkpoint) = stored {
-            let (checkpoint, bounds) = within(claim, partition, checkpoint, bounds)?;
-            if claim.on_lost_position == OnLostPosition::Earliest {
-                store_past(connection, (group, *log), &checkpoint, bounds.first)?;
-            }
-            return Ok((checkpoint, bounds));
-        }
-        let start = match claim.start {
-            Start::Earliest => bounds.first,
-            Start::Latest => bounds.end,
-        };
-        let checkpoint = Checkpoint::plain(Position(start - 1));
-        checkpoints::store(connection, group, *log, &checkpoint)?;
-        Ok((checkpoint, bounds))
-    });
-    restored.collect()
-}
-
-/// In the claim's own transaction, so that the next owner does not find the same messages lost again.
-fn store_past(
-    connection: &Connection,
-    (group, log): (i64, i64),
-    checkpoint: &Checkpoint,
-    first: i64,
-) -> Result<(), Error> {
-    match past_what_is_gone(checkpoint, first) {
-        past if past == *checkpoint => Ok(()),
-        past => checkpoints::store(connection, group, log, &past),
+impl Lease {
+    /// Whether an ownership is the last one, and holds.
+    pub(super) fn is_current(&self, epoch: i64) -> bool {
+        self.epoch == epoch && self.owner.is_some()
     }
 }
 
-/// A checkpoint of messages that were never written would pass those that will be.
-fn within(
-    claim: &Claim,
-    partition: u32,
-    checkpoint: Checkpoint,
-    bounds: PartitionInfo,
-) -> Result<(Checkpoint, PartitionInfo), Error> {
-    if checkpoint.highest().0 < bounds.end {
-        return Ok((checkpoint, bounds));
-    }
-    Err(Error::Damaged(format!(
-        "{}/{partition}: the checkpoint of group {} is at {}, but messages end before {}",
-        claim.topic.name,
-        claim.group,
-        checkpoint.highest(),
-        bounds.end
-    )))
+/// The leases of a group, by partition. Those that nobody had yet are missing.
+pub(super) type Leases = HashMap<u32, Lease>;
+
+/// The leases of a group of a topic.
+pub(super) fn all(connection: &Connection, (topic, group): Place) -> Result<Leases, Error> {
+    let sql = "SELECT part, epoch, owner, wanted_by FROM partition_lease WHERE topic = ?1 AND grp = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let leases = statement.query_map([topic, group], |row| Ok((row.get(0)?, lease(row, 1)?)))?;
+    Ok(leases.collect::<Result<_, _>>()?)
 }
 
-/// Whether an ownership is still the last one.
-pub(super) fn is_current(connection: &Connection, topic: i64, group: i64, epoch: i64) -> Result<bool, Error> {
-    let sql = "SELECT epoch = ?3 FROM lease WHERE topic = ?1 AND grp = ?2";
-    let current = connection.prepare_cached(sql)?.query_row([topic, group, epoch], |row| row.get(0)).optional()?;
-    Ok(current.unwrap_or(false))
+/// The leases of a topic's groups, each with its group and partition.
+pub(super) fn of_topic(connection: &Connection, topic: i64) -> Result<Vec<(i64, u32, Lease)>, Error> {
+    let sql = "SELECT grp, part, epoch, owner, wanted_by FROM partition_lease WHERE topic = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let leases = statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?, lease(row, 2)?)))?;
+    Ok(leases.collect::<Result<_, _>>()?)
+}
+
+fn lease(row: &Row<'_>, at: usize) -> Result<Lease, rusqlite::Error> {
+    Ok(Lease { epoch: row.get(at)?, owner: row.get(at + 1)?, wanted_by: row.get(at + 2)? })
+}
+
+/// Begins the next ownership of a partition, which must be free; says which one it is.
+pub(super) fn claim(connection: &Connection, place: Place, partition: u32, member: i64) -> Result<i64, Error> {
+    let sql = "INSERT INTO partition_lease(topic, grp, part, epoch, owner) VALUES (?1, ?2, ?3, 1, ?4)
+        ON CONFLICT DO UPDATE SET epoch = epoch + 1, owner = excluded.owner, wanted_by = NULL RETURNING epoch";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row(params![place.0, place.1, partition, member], |row| row.get(0))?)
+}
+
+/// A member is to have a partition next.
+pub(super) fn ask(connection: &Connection, place: Place, partition: u32, member: i64) -> Result<(), Error> {
+    let sql = "UPDATE partition_lease SET wanted_by = ?4 WHERE topic = ?1 AND grp = ?2 AND part = ?3";
+    connection.prepare_cached(sql)?.execute(params![place.0, place.1, partition, member])?;
+    Ok(())
+}
+
+/// Ends ownerships of partitions, as far as they are the last ones. Who wants a partition is to have it next.
+pub(super) fn release(connection: &Connection, place: Place, ending: &[(u32, i64)]) -> Result<(), Error> {
+    let sql = "UPDATE partition_lease SET owner = NULL WHERE topic = ?1 AND grp = ?2 AND part = ?3 AND epoch = ?4";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (partition, epoch) in ending {
+        statement.execute(params![place.0, place.1, partition, epoch])?;
+    }
+    Ok(())
 }
 
 /// Stores the checkpoints of an owner; answers the partitions of those that belong to an ownership that is over.
@@ -179,27 +85,17 @@ pub(super) fn commit(
     group: i64,
     commits: &[Commit],
 ) -> Result<Vec<Partition>, Error> {
+    let leases = all(connection, (topic.id, group))?;
     let mut refused = Vec::new();
     for commit in commits {
         let epoch = i64::try_from(commit.epoch.0).unwrap_or(-1);
-        match topic.log(commit.partition.index) {
-            Some(log) if is_current(connection, topic.id, group, epoch)? => {
+        let index = commit.partition.index;
+        match topic.log(index) {
+            Some(log) if leases.get(&index).is_some_and(|lease| lease.is_current(epoch)) => {
                 checkpoints::store(connection, group, log, &commit.checkpoint)?;
             }
             _ => refused.push(commit.partition.clone()),
         }
     }
     Ok(refused)
-}
-
-/// The epochs of a topic's groups.
-pub(super) fn epochs(connection: &Connection, topic: i64) -> Result<Vec<(i64, i64)>, Error> {
-    let mut statement = connection.prepare_cached("SELECT grp, epoch FROM lease WHERE topic = ?1")?;
-    Ok(statement.query_map([topic], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
-}
-
-/// A process says that it lives.
-pub(super) fn beat(connection: &Connection, process: i64) -> Result<(), Error> {
-    connection.prepare_cached("UPDATE lease SET beat = beat + 1 WHERE process = ?1")?.execute([process])?;
-    Ok(())
 }

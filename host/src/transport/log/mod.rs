@@ -1,7 +1,7 @@
 //! The embedded log: topics, partitions, groups and checkpoints in one SQLite file, for several processes on one
 //! machine (not on a network file system). A topic that is missing is made when something is opened that reads or
-//! writes it; looking never makes one. A group of a topic belongs to one host at a time, with all its partitions; a
-//! second host waits, and takes over once the first is gone.
+//! writes it; looking never makes one. The sources of a group, in one process or in several, share the partitions of the
+//! topic: each takes what is free up to its share, and asks those that have more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use super::config::{Retention, Topic as TopicConfig};
+use super::config::{Ownership, Retention, Topic as TopicConfig};
 use super::{PartitionInfo, Room, Sink, Source, Subscription, TopicInfo, Transport, TransportError};
 use crate::model::{Checkpoint, Clock, Message, Partition, Position};
 use crate::storage::sqlite::Error;
@@ -21,17 +21,23 @@ mod board;
 mod checkpoints;
 mod config;
 mod fetch;
+mod grant;
 mod headers;
 mod holder;
 mod keeper;
 mod lease;
+mod look;
+mod member;
 mod messages;
+mod reading;
 mod retention;
 mod schema;
+mod signs;
 mod sink;
 mod source;
 mod store;
 mod topics;
+mod work;
 
 pub use config::Config;
 
@@ -52,15 +58,17 @@ pub struct Log {
 
 impl Log {
     /// Opens the log in a folder under the transport's name, and makes what is missing. The same folder may be open
-    /// more than once, in this process and in others. Blocks for some milliseconds.
+    /// more than once, in this process and in others; within a process the first one's `ownership` holds. Blocks for
+    /// some milliseconds.
     pub fn open(
         name: &str,
         config: &Config,
+        ownership: Ownership,
         topics: BTreeMap<String, TopicConfig>,
         clock: Clock,
     ) -> Result<Self, TransportError> {
         let name: Arc<str> = name.into();
-        let store = Store::open(&config.path, &clock, Timing::default()).map_err(|error| failure(&name, error))?;
+        let store = Store::open(&config.path, &clock, Timing::of(ownership)).map_err(|error| failure(&name, error))?;
         Ok(Self::on(name, store, topics, clock))
     }
 

@@ -10,11 +10,39 @@ pub(super) const POSITIONS: i64 = 1 << POSITION_BITS;
 /// The log number that a row id can no longer hold.
 pub(super) const LOGS: i64 = 1 << (63 - POSITION_BITS);
 
+/// Who reads. The names are new with version 2, so that a host that still runs with version 1 is refused by the tables
+/// and takes nobody's partitions.
+macro_rules! sharing {
+    () => {
+        "
+CREATE TABLE member(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- the order in which they joined; none comes back
+    topic INTEGER NOT NULL,
+    grp INTEGER NOT NULL,
+    holder TEXT NOT NULL UNIQUE,          -- its lock file
+    process INTEGER NOT NULL,
+    owner TEXT NOT NULL,                  -- for people
+    beat INTEGER NOT NULL                 -- moves while the member's process does
+);
+CREATE TABLE partition_lease(
+    topic INTEGER NOT NULL,
+    grp INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, -- counts the owners; what an earlier one fetches or commits is refused
+    owner INTEGER,          -- a member; one that is not there any more owns nothing
+    wanted_by INTEGER,      -- the member that is to have it next
+    PRIMARY KEY(topic, grp, part)
+) WITHOUT ROWID;
+"
+    };
+}
+
 /// The tables of the log.
 pub(super) const SCHEMA: Schema = Schema {
     application: 0x4c47_6c67,
-    version: 1,
-    sql: "
+    version: 2,
+    sql: concat!(
+        "
 CREATE TABLE topic(
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -45,17 +73,11 @@ CREATE TABLE checkpoint(
     settled BLOB NOT NULL,  -- the checkpoint as it encodes itself
     PRIMARY KEY(grp, log)
 ) WITHOUT ROWID;
-CREATE TABLE lease(
-    topic INTEGER NOT NULL,
-    grp INTEGER NOT NULL,
-    epoch INTEGER NOT NULL, -- counts the owners; a commit of an earlier one is refused
-    holder TEXT NOT NULL,   -- the owner's lock file
-    process INTEGER NOT NULL,
-    owner TEXT NOT NULL,    -- for people
-    beat INTEGER NOT NULL,  -- moves while the owner's process does
-    PRIMARY KEY(topic, grp)
-) WITHOUT ROWID;
 ",
+        sharing!()
+    ),
+    // Version 1 gave a group to one host whole. Who reads is known anew within a second.
+    upgrades: &[(1, concat!("DROP TABLE lease;", sharing!()))],
 };
 
 /// The row id of a message.

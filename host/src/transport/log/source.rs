@@ -1,5 +1,5 @@
-//! Reads one topic for one group. Owns all partitions of the topic or none: it claims the group's lease, reads as long
-//! as that is its own, and claims again when it is not.
+//! Reads one topic for one group, as a member of it: looks at the group now and then and whenever something has changed
+//! that concerns it, reads the partitions that it was granted, and lets go what others ask for once it is told to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use tokio::sync::watch;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::board::View;
-use super::fetch::{self, Fetched, Plan, READ_AHEAD};
+use super::board::{Group, View};
+use super::fetch::Fetched;
 use super::holder::Holder;
-use super::lease::{self, Claim, Claimed, Granted, Sign};
+use super::lease::{self, Lease};
+use super::look::{self, Looked};
+use super::reading::Reading;
+use super::signs::Signs;
 use super::store::Store;
 use super::topics::Topic;
+use super::work::{self, Done, Seat, Work};
 use crate::model::{Clock, Partition};
-use crate::storage::sqlite::Error;
-use crate::transport::cursor::Cursor;
-use crate::transport::{
-    Assignment, Batch, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError,
-};
+use crate::transport::balance;
+use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent, Subscription, TransportError};
 
 /// The wait before a failed read is tried again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -37,39 +41,29 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
 }
 
-/// What runs beside; at most one at a time. It lives in the source, so that a dropped `next` loses nothing.
-type Work = BoxFuture<'static, Done>;
-
-enum Done {
-    Claimed(Result<Claimed, Error>),
-    Fetched(Result<Fetched, Error>),
-}
-
-/// A group that is ours.
-struct Owned {
-    group: i64,
-    epoch: i64,
-    cursors: Vec<Cursor>,
-    /// The partition that is served first; it takes turns.
-    turn: usize,
-}
-
 pub(super) struct LogSource {
     parts: Parts,
-    /// Let go when the source is dropped, and the lease with it.
+    /// Let go when the source is dropped, so that others know though the tables could not be told.
     holder: Holder,
     view: watch::Receiver<View>,
-    owned: Option<Owned>,
+    /// Once it has joined.
+    seat: Option<Seat>,
+    reading: Reading,
     work: Option<Work>,
     /// What is to be told next: a few at most, for nothing is begun before they are.
     events: VecDeque<SourceEvent>,
-    /// When to begin something again after a failure, or after the group was in use.
+    /// Ends when partitions that were asked back may go; at most one for each ownership.
+    replies: FuturesUnordered<BoxFuture<'static, Vec<(u32, i64)>>>,
+    /// Ownerships that may go and are still to be ended in the tables.
+    ending: Vec<(u32, i64)>,
+    signs: Signs,
+    /// When to look at the group again.
+    next_look: Instant,
+    /// When to begin something again after a failure.
     again: Instant,
     wait: Duration,
-    /// The sign of life of another owner, and since when it stands still.
-    seen: Option<(Sign, Instant)>,
-    /// The group's number, once it was ours: a late commit is refused by it.
-    group: Option<i64>,
+    /// Whether a failure was told, and nothing since.
+    troubled: bool,
 }
 
 impl LogSource {
@@ -79,211 +73,163 @@ impl LogSource {
             reason: format!("no lock file can be made for group {}: {error}", parts.subscription.group),
         })?;
         let view = parts.store.board.watch(parts.topic.id);
-        let again = parts.clock.now();
-        let (events, wait) = (VecDeque::new(), FIRST_WAIT);
-        Ok(Self { parts, holder, view, owned: None, work: None, events, again, wait, seen: None, group: None })
+        let now = parts.clock.now();
+        Ok(Self {
+            parts,
+            holder,
+            view,
+            seat: None,
+            reading: Reading::default(),
+            work: None,
+            events: VecDeque::new(),
+            replies: FuturesUnordered::new(),
+            ending: Vec::new(),
+            signs: Signs::default(),
+            next_look: now,
+            again: now,
+            wait: FIRST_WAIT,
+            troubled: false,
+        })
     }
 
-    /// What can be told at once.
+    /// What can be told at once. What may go goes before anything more of it is handed out.
     fn ready(&mut self, demand: &Demand) -> Option<SourceEvent> {
+        self.observe();
+        while let Some(Some(ending)) = self.replies.next().now_or_never() {
+            self.let_go(ending);
+        }
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        let now = self.parts.clock.now();
-        let view = self.view.borrow_and_update();
-        let owned = self.owned.as_mut()?;
-        let current = view.epochs.get(&owned.group) == Some(&owned.epoch);
-        for (cursor, end) in owned.cursors.iter_mut().zip(&view.ends) {
-            cursor.grow(*end);
-        }
-        drop(view);
-        if !current {
-            return Some(self.lose());
-        }
-        let batch = owned.hand_out(demand, now)?;
-        Some(SourceEvent::Messages(batch))
+        self.reading.hand_out(demand, self.parts.clock.now()).map(SourceEvent::Messages)
     }
 
-    /// The group is somebody else's.
-    fn lose(&mut self) -> SourceEvent {
-        self.work = None;
-        self.again = self.parts.clock.now();
-        let lost = self.owned.take().map(|owned| owned.cursors).unwrap_or_default();
-        SourceEvent::Lost(lost.iter().map(|cursor| cursor.partition().clone()).collect())
-    }
-
-    /// Begins what is to be done next, when it is time.
-    fn begin(&mut self, demand: &Demand) {
-        if self.work.is_some() || self.parts.clock.now() < self.again {
+    /// Sees what has changed: how far partitions go, which are lost, which are wanted, and whether to look.
+    fn observe(&mut self) {
+        if !self.view.has_changed().unwrap_or(false) {
             return;
         }
-        self.work = match &mut self.owned {
-            None => Some(self.claim()),
-            Some(owned) => owned.plan(&self.parts, demand).map(|plan| fetch(self.parts.store.clone(), plan)),
+        let view = self.view.borrow_and_update();
+        self.reading.grow(&view.ends);
+        let Some(Seat { group, member }) = self.seat else { return };
+        let nobody = Group::default();
+        let Group { members, leases } = view.groups.get(&group).unwrap_or(&nobody);
+        let lease = |index: u32| leases.get(&index).copied().unwrap_or_default();
+        let lost = self.reading.end(|index, epoch| !lease(index).is_current(epoch));
+        let by_another = |Lease { owner, wanted_by, .. }: Lease| {
+            wanted_by != owner && wanted_by.is_some_and(|asker| members.contains(&asker))
+        };
+        let asked = self.reading.ask_back(|index| by_another(lease(index)));
+        let holdings = look::holdings(leases, self.parts.topic.partitions());
+        if !members.contains(&member) || !balance::step(&member, members, &holdings).is_empty() {
+            self.next_look = self.parts.clock.now();
+        }
+        drop(view);
+        self.lost(lost);
+        self.asked_back(asked);
+    }
+
+    fn lost(&mut self, partitions: Vec<Partition>) {
+        if !partitions.is_empty() {
+            self.events.push_back(SourceEvent::Lost(partitions));
+        }
+    }
+
+    fn asked_back(&mut self, (partitions, ending): (Vec<Partition>, Vec<(u32, i64)>)) {
+        if partitions.is_empty() {
+            return;
+        }
+        let (reply, replied) = oneshot::channel();
+        self.events.push_back(SourceEvent::Revoked { partitions, reply });
+        // A reply that is dropped lets go too.
+        self.replies.push(Box::pin(async move {
+            let _ = replied.await;
+            ending
+        }));
+    }
+
+    /// Ownerships may go, as far as they are not over already.
+    fn let_go(&mut self, ending: Vec<(u32, i64)>) {
+        self.reading.end(|index, epoch| ending.contains(&(index, epoch)));
+        self.ending.extend(ending);
+    }
+
+    /// Begins what is to be done next, when it is time: others wait for what is let go, and messages do not go away.
+    fn begin(&mut self, demand: &Demand) {
+        let now = self.parts.clock.now();
+        if self.work.is_some() || now < self.again {
+            return;
+        }
+        self.work = match self.seat {
+            Some(seat) if !self.ending.is_empty() => Some(work::release(&self.parts, seat, self.ending.clone())),
+            Some(seat) if now < self.next_look => {
+                let plan = self.reading.plan(&self.parts, seat.group, demand);
+                plan.map(|plan| work::fetch(self.parts.store.clone(), plan))
+            }
+            _ => Some(self.look()),
         };
     }
 
-    fn claim(&self) -> Work {
-        let (store, topic) = (self.parts.store.clone(), self.parts.topic.clone());
-        let lease = store.timing.lease;
-        let now = self.parts.clock.now();
-        let stale = self.seen.as_ref().filter(|(_, since)| now.saturating_duration_since(*since) >= lease);
-        let claim = Claim {
-            topic: topic.clone(),
-            group: self.parts.subscription.group.clone(),
-            start: self.parts.subscription.start,
-            on_lost_position: self.parts.subscription.on_lost_position,
-            folder: store.leases.clone(),
-            holder: self.holder.id().to_owned(),
-            process: store.process.clone(),
-            stale: stale.map(|(sign, _)| sign.clone()),
-        };
-        let job =
-            move |connection: &_| Ok((lease::claim(connection, &claim)?, View::read(connection, claim.topic.id)?));
-        let board = store.board.clone();
-        Box::pin(async move {
-            let then = move |(_, view): &(_, View)| board.set(topic.id, view.clone());
-            let claimed = store.database.write_then(0, job, then).await;
-            Done::Claimed(claimed.map(|(claimed, _)| claimed))
-        })
+    fn look(&self) -> Work {
+        let owned = self.reading.epochs().chain(self.ending.iter().copied()).collect();
+        let stale = self.signs.stale(self.parts.store.timing.lease);
+        work::look(&self.parts, self.holder.id(), owned, stale)
     }
 
     fn done(&mut self, done: Done) {
         self.work = None;
         match done {
-            Done::Claimed(Ok(Claimed::Granted(granted))) => self.granted(granted),
-            Done::Claimed(Ok(Claimed::InUse { owner, sign })) => self.in_use(owner, sign),
-            Done::Fetched(Ok(Fetched::NotOwned)) => {
-                let lost = self.lose();
-                self.events.push_back(lost);
-            }
-            Done::Fetched(Ok(Fetched::Read(partitions))) => {
-                self.wait = FIRST_WAIT;
-                for (index, read) in partitions {
-                    self.read(index, read);
+            Done::Looked(Ok(looked)) => self.looked(looked),
+            Done::Released(Ok(released)) => self.ending.retain(|ending| !released.contains(ending)),
+            Done::Fetched(Ok(Fetched { lost, read })) => {
+                (self.wait, self.troubled) = (FIRST_WAIT, false);
+                let lost = self.reading.end(|index, epoch| lost.contains(&(index, epoch)));
+                self.lost(lost);
+                for (of, read) in read {
+                    if let Err(error) = self.reading.read(of, read, &self.parts.subscription) {
+                        self.fail(error);
+                    }
                 }
             }
-            Done::Claimed(Err(error)) | Done::Fetched(Err(error)) => self.failed(error),
+            Done::Looked(Err(error)) | Done::Fetched(Err(error)) | Done::Released(Err(error)) => {
+                let transport = self.parts.transport.clone();
+                self.fail(super::failure(&transport, error));
+            }
         }
     }
 
-    fn granted(&mut self, Granted { group, epoch, partitions }: Granted) {
-        (self.seen, self.group, self.wait) = (None, Some(group), FIRST_WAIT);
-        let Parts { topic, .. } = &self.parts;
+    fn looked(&mut self, Looked { group, member, signs, dead, granted }: Looked) {
+        let (now, timing) = (self.parts.clock.now(), self.parts.store.timing);
+        self.seat = Some(Seat { group, member });
+        self.signs.see(signs, now, timing.lease);
+        self.next_look = now + timing.poll;
+        // It has said already what it knew before this source had its seat.
+        self.view.mark_changed();
+        for host in dead {
+            tracing::info!(topic = %self.parts.topic.name, group = %self.parts.subscription.group, host,
+                "a host of the group is gone: its partitions are free");
+        }
         let mut assignments = Vec::new();
-        let mut owned = Owned { group, epoch, cursors: Vec::new(), turn: 0 };
-        for (index, (checkpoint, bounds)) in (0..).zip(partitions) {
-            let partition = Partition::new(topic.name.clone(), index);
-            let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
-            if let Err(error) = cursor.pass_what_is_gone(bounds.first, &self.parts.subscription) {
-                return self.fail(error);
-            }
-            let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
-            assignments.push(Assignment {
-                partition,
-                epoch,
-                checkpoint: Some(cursor.checkpoint().clone()),
-                checkpoint_limit: None,
-            });
-            owned.cursors.push(cursor);
-        }
-        self.owned = Some(owned);
-        self.events.push_back(SourceEvent::Assigned(assignments));
-    }
-
-    fn in_use(&mut self, owner: String, sign: Sign) {
-        let now = self.parts.clock.now();
-        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != sign) {
-            self.seen = Some((sign, now));
-        }
-        self.again = now + self.parts.store.timing.claim;
-        let Subscription { topic, group, .. } = self.parts.subscription.clone();
-        self.events.push_back(SourceEvent::Failed(TransportError::GroupInUse { topic, group, owner }));
-    }
-
-    fn read(&mut self, index: usize, read: fetch::Read) {
-        let Some(cursor) = self.owned.as_mut().and_then(|owned| owned.cursors.get_mut(index)) else { return };
-        match read {
-            fetch::Read::Messages(messages) => cursor.take_in(messages),
-            fetch::Read::Gone { first } => {
-                if let Err(error) = cursor.pass_what_is_gone(first, &self.parts.subscription) {
-                    self.fail(error);
-                }
+        for granted in granted {
+            let (assignment, passed) = self.reading.begin(granted, &self.parts.subscription);
+            assignments.push(assignment);
+            if let Err(error) = passed {
+                self.fail(error);
             }
         }
-    }
-
-    fn failed(&mut self, error: Error) {
-        let transport = self.parts.transport.clone();
-        self.fail(super::failure(&transport, error));
+        // One that has nothing to read would never be heard to be well again.
+        let recovered = self.troubled && self.reading.is_empty();
+        if !assignments.is_empty() || recovered {
+            self.troubled = false;
+            self.events.push_back(SourceEvent::Assigned(assignments));
+        }
     }
 
     fn fail(&mut self, error: TransportError) {
         self.again = self.parts.clock.now() + self.wait;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        self.troubled = true;
         self.events.push_back(SourceEvent::Failed(error));
-    }
-}
-
-impl Owned {
-    /// The next batch, of a partition whose turn it is: messages first, then news of the lag.
-    fn hand_out(&mut self, demand: &Demand, now: Instant) -> Option<Batch> {
-        let count = self.cursors.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
-            let Some(cursor) = self.cursors.get_mut(index) else { continue };
-            let room = demand.0.get(cursor.partition()).copied();
-            if let Some(batch) = room.and_then(|room| cursor.hand_out(room, now)) {
-                self.turn = index + 1;
-                return Some(batch);
-            }
-        }
-        self.cursors.iter_mut().find_map(|cursor| cursor.news(now))
-    }
-
-    /// What is worth reading, of the partition whose turn it is first.
-    fn plan(&mut self, parts: &Parts, demand: &Demand) -> Option<Plan> {
-        let count = self.cursors.len();
-        let wanted = (0..count).filter_map(|step| {
-            let index = (self.turn + step) % count;
-            let cursor = self.cursors.get(index)?;
-            let room = *demand.0.get(cursor.partition()).filter(|room| cursor.wants(**room))?;
-            Some((index, cursor.next(), room))
-        });
-        let wanted: Vec<_> = wanted.collect();
-        (!wanted.is_empty()).then(|| Plan {
-            transport: parts.transport.clone(),
-            topic: parts.topic.clone(),
-            group: self.group,
-            epoch: self.epoch,
-            bytes: self.room_to_read(),
-            wanted,
-        })
-    }
-
-    /// Bytes that may be read. What is held at this point belongs to partitions that want nothing just now, for what
-    /// is wanted was handed out before: where it takes too much of the bound it is put back, lest the others wait.
-    fn room_to_read(&mut self) -> u64 {
-        if self.held() > READ_AHEAD / 2 {
-            self.cursors.iter_mut().for_each(Cursor::put_back);
-        }
-        READ_AHEAD.saturating_sub(self.held())
-    }
-
-    fn held(&self) -> u64 {
-        self.cursors.iter().map(Cursor::held).sum()
-    }
-}
-
-fn fetch(store: Arc<Store>, plan: Plan) -> Work {
-    Box::pin(async move { Done::Fetched(store.database.read(move |connection| fetch::fetch(connection, &plan)).await) })
-}
-
-/// Waits for the work under way; for ever when there is none. Cancel safe: it stays where it is.
-async fn finished(work: &mut Option<Work>) -> Done {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
     }
 }
 
@@ -291,7 +237,7 @@ async fn finished(work: &mut Option<Work>) -> Done {
 impl LogSource {
     /// Bytes that are read and not handed out.
     pub(super) fn held(&self) -> u64 {
-        self.owned.as_ref().map_or(0, Owned::held)
+        self.reading.held()
     }
 }
 
@@ -303,28 +249,43 @@ impl Source for LogSource {
                 return event;
             }
             self.begin(demand);
-            let resting = self.work.is_none() && self.parts.clock.now() < self.again;
+            let rests = self.work.is_none();
             tokio::select! {
                 biased;
-                done = finished(&mut self.work) => self.done(done),
+                Some(ending) = self.replies.next() => self.let_go(ending),
+                done = work::finished(&mut self.work) => self.done(done),
                 // The board outlives the source, so this ends only when something changed.
-                _ = self.view.changed() => {}
-                () = sleep_until(self.again), if resting => {}
+                _ = self.view.changed() => self.view.mark_changed(),
+                () = sleep_until(self.again.max(self.next_look)), if rests => {}
             }
         }
     }
 
     fn commit(&mut self, commits: Vec<Commit>) -> BoxFuture<'static, Result<(), CommitError>> {
         let partitions: Vec<Partition> = commits.iter().map(|commit| commit.partition.clone()).collect();
-        let Some(group) = self.group else { return Box::pin(async { Err(CommitError::NotOwned(partitions)) }) };
+        let Some(Seat { group, .. }) = self.seat else {
+            return Box::pin(async { Err(CommitError::NotOwned(partitions)) });
+        };
         let (store, topic) = (self.parts.store.clone(), self.parts.topic.clone());
         Box::pin(async move {
-            let job = move |connection: &_| lease::commit(connection, &topic, group, &commits);
+            let job = move |connection: &Connection| lease::commit(connection, &topic, group, &commits);
             match store.database.write(0, job).await {
                 Ok(refused) if refused.is_empty() => Ok(()),
                 Ok(refused) => Err(CommitError::NotOwned(refused)),
                 Err(error) => Err(CommitError::Unavailable(error.to_string())),
             }
         })
+    }
+}
+
+impl Drop for LogSource {
+    /// The others may begin at once, and exactly behind what was committed before.
+    fn drop(&mut self) {
+        let (board, topic, holder) = (self.parts.store.board.clone(), self.parts.topic.id, self.holder.id().to_owned());
+        let leave = move |connection: &Connection| {
+            look::leave(connection, topic, &holder)?;
+            View::read(connection, topic)
+        };
+        self.parts.store.database.post(leave, move |view| board.set(topic, view.clone()));
     }
 }

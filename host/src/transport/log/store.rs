@@ -12,15 +12,19 @@ use std::time::Duration;
 use super::board::Board;
 use super::holder;
 use super::keeper::Keeper;
-use super::lease::Process;
+use super::member::Process;
 use super::schema::SCHEMA;
 use crate::model::Clock;
 use crate::storage::sqlite::{Database, Error, Options};
+use crate::transport::config::Ownership;
 
 /// The database's file.
 const FILE: &str = "log.sqlite";
 /// The folder of the leases' lock files.
 const LEASES: &str = "leases";
+
+/// The longest time between beats.
+const BEAT: Duration = Duration::from_secs(3);
 
 /// How long things take.
 #[derive(Clone, Copy, Debug)]
@@ -28,24 +32,20 @@ pub(super) struct Timing {
     /// How long a call waits for another process's lock.
     pub(super) busy: Duration,
     /// How often it is looked whether another process has written.
-    pub(super) poll: Duration,
+    pub(super) observe: Duration,
     /// How often a process says that it lives, and removes what is kept no longer.
     pub(super) beat: Duration,
     /// How long a lease lasts after the last beat of an owner that is not known to be dead.
     pub(super) lease: Duration,
-    /// How often a group that is in use is asked for again.
-    pub(super) claim: Duration,
+    /// How often a member looks for dead ones, and at the balance, when nothing wakes it.
+    pub(super) poll: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            busy: Duration::from_secs(5),
-            poll: Duration::from_millis(10),
-            beat: Duration::from_secs(3),
-            lease: Duration::from_secs(10),
-            claim: Duration::from_millis(500),
-        }
+impl Timing {
+    /// With these leases. A process beats at least three times before its leases end.
+    pub(super) fn of(Ownership { lease, poll }: Ownership) -> Self {
+        let (busy, observe) = (Duration::from_secs(5), Duration::from_millis(10));
+        Self { busy, observe, beat: BEAT.min(lease / 3), lease, poll }
     }
 }
 
@@ -63,7 +63,8 @@ pub(super) struct Store {
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Store>>> = Mutex::new(BTreeMap::new());
 
 impl Store {
-    /// Opens a folder, and makes it where missing; the same store when it is open already and still writes.
+    /// Opens a folder, and makes it where missing; the same store when it is open already and still writes, with the
+    /// timing that it has.
     pub(super) fn open(folder: &Path, clock: &Clock, timing: Timing) -> Result<Arc<Self>, Error> {
         let leases = folder.join(LEASES);
         let make = |error| Error::Unavailable(format!("folder {} cannot be made: {error}", folder.display()));
@@ -92,7 +93,7 @@ impl Store {
             path: folder.join(FILE),
             schema: SCHEMA,
             busy: timing.busy,
-            poll: timing.poll,
+            poll: timing.observe,
             upkeep_every: timing.beat,
             clock: clock.clone(),
             keeper: Some(Arc::new(keeper)),

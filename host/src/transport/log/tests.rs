@@ -46,9 +46,9 @@ impl Subject for InLog {
         match self.opened {
             Opened::Together => {
                 let config = Config { path: self.folder.path().to_owned() };
-                Arc::new(Log::open("bus", &config, BTreeMap::new(), Clock::system()).unwrap())
+                Arc::new(Log::open("bus", &config, Ownership::default(), BTreeMap::new(), Clock::system()).unwrap())
             }
-            Opened::Apart => Arc::new(apart(&self.folder, Timing::default())),
+            Opened::Apart => Arc::new(apart(&self.folder, Timing::of(Ownership::default()))),
         }
     }
 
@@ -66,7 +66,7 @@ impl Subject for InLog {
 
     async fn take_away(&self, _: &str, _: &str) {
         // As another process would that has found the lease stale, and has died then.
-        execute(&self.folder, "UPDATE lease SET epoch = epoch + 1, holder = 'another', process = 0");
+        execute(&self.folder, "UPDATE partition_lease SET epoch = epoch + 1, owner = 0");
     }
 
     async fn give_back(&self, _: &str, _: &str) {}
@@ -96,14 +96,14 @@ mod contract_across_processes {
 /// Shorter times, where a test waits for them.
 const QUICK: Timing = Timing {
     busy: Duration::from_secs(30),
-    poll: Duration::from_millis(1),
+    observe: Duration::from_millis(1),
     beat: Duration::from_millis(5),
     lease: Duration::from_secs(3600),
-    claim: Duration::from_millis(5),
+    poll: Duration::from_millis(5),
 };
 
 /// Nothing happens by itself.
-const SLOW: Timing = Timing { beat: Duration::from_secs(3600), ..QUICK };
+const SLOW: Timing = Timing { beat: Duration::from_secs(3600), poll: Duration::from_secs(3600), ..QUICK };
 
 /// The log as another process has it open.
 fn apart(folder: &TempDir, timing: Timing) -> Log {
@@ -161,6 +161,31 @@ async fn assigned(source: &mut dyn Source) -> Vec<Assignment> {
     }
 }
 
+/// The next event of a source while another one, beside it, has nothing to say.
+async fn event_beside(source: &mut dyn Source, other: &mut dyn Source) -> SourceEvent {
+    tokio::select! {
+        biased;
+        event = event(source) => event,
+        event = event(other) => panic!("{event:?}"),
+    }
+}
+
+/// What a source is asked for while the one that asks waits beside it.
+async fn asked(source: &mut dyn Source, asker: &mut dyn Source) -> (Vec<u32>, tokio::sync::oneshot::Sender<()>) {
+    match event_beside(source, asker).await {
+        SourceEvent::Revoked { partitions, reply } => (indices(&partitions), reply),
+        event => panic!("{event:?}"),
+    }
+}
+
+fn indices<'a>(partitions: impl IntoIterator<Item = &'a Partition>) -> Vec<u32> {
+    partitions.into_iter().map(|partition| partition.index).collect()
+}
+
+fn indices_of(assignments: &[Assignment]) -> Vec<u32> {
+    indices(assignments.iter().map(|assignment| &assignment.partition))
+}
+
 /// So many payloads.
 async fn take(source: &mut dyn Source, count: usize) -> Vec<String> {
     let mut came = Vec::new();
@@ -171,84 +196,17 @@ async fn take(source: &mut dyn Source, count: usize) -> Vec<String> {
     came
 }
 
-fn is_in_use(event: &SourceEvent) -> bool {
-    matches!(event, SourceEvent::Failed(TransportError::GroupInUse { owner, .. }) if owner.starts_with("process "))
-}
-
 fn commit(assignment: &Assignment, base: i64) -> Commit {
     let Assignment { partition, epoch, .. } = assignment.clone();
     Commit { partition, epoch, checkpoint: Checkpoint::plain(Position(base)) }
 }
 
 #[tokio::test]
-async fn a_second_host_waits_and_takes_over_when_the_first_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    // Clocks that are years apart decide nothing.
-    let ahead = with(&folder, QUICK, BTreeMap::new(), Clock::from_fn(|| Timestamp(4_000_000_000_000)));
-    let behind = with(&folder, QUICK, BTreeMap::new(), Clock::from_fn(|| Timestamp(5)));
-    let mut first = open_source(&ahead).await;
-    let mine = assigned(&mut *first).await;
-    let mut second = open_source(&behind).await;
-    for _ in 0..3 {
-        let event = event(&mut *second).await;
-        assert!(is_in_use(&event), "{event:?}");
-    }
-    first.commit(vec![commit(&mine[0], -1)]).await.unwrap();
-    drop(first);
-    let theirs = loop {
-        match event(&mut *second).await {
-            SourceEvent::Assigned(assignments) => break assignments,
-            event => assert!(is_in_use(&event), "{event:?}"),
-        }
-    };
-    assert!(theirs[0].epoch > mine[0].epoch);
-}
-
-#[tokio::test]
-async fn two_sources_of_one_process_do_not_share_a_group() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = apart(&folder, QUICK);
-    let mut first = open_source(&log).await;
-    assigned(&mut *first).await;
-    let mut second = open_source(&log).await;
-    let event = event(&mut *second).await;
-    assert!(is_in_use(&event), "{event:?}");
-}
-
-#[tokio::test]
-async fn an_owner_that_lives_but_stands_still_is_replaced_and_fenced() {
-    let folder = tempfile::tempdir().unwrap();
-    let still = apart(&folder, Timing { beat: Duration::from_secs(3600), ..QUICK });
-    let mut first = open_source(&still).await;
-    let mine = assigned(&mut *first).await;
-    write(&still, vec![record("a")]).await[0].clone().unwrap();
-    let other = apart(&folder, Timing { lease: Duration::from_millis(100), ..QUICK });
-    let mut second = open_source(&other).await;
-    let mut waited = 0;
-    while is_in_use(&event(&mut *second).await) {
-        waited += 1;
-    }
-    assert!(waited > 0);
-    let refused = first.commit(vec![commit(&mine[0], 0)]).await;
-    assert_eq!(refused, Err(CommitError::NotOwned(vec![Partition::new("t", 0)])));
-    let lost = loop {
-        match event(&mut *first).await {
-            SourceEvent::Messages(_) => {}
-            event => break event,
-        }
-    };
-    assert!(matches!(&lost, SourceEvent::Lost(partitions) if partitions.len() == 4), "{lost:?}");
-    let waits = event(&mut *first).await;
-    assert!(is_in_use(&waits), "{waits:?}");
-    assert_eq!(take(&mut *second, 1).await, ["a"]);
-}
-
-#[tokio::test]
 async fn a_folder_is_opened_once_in_a_process_and_closed_with_the_last() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { path: folder.path().join("deep/er") };
-    let one = Log::open("one", &config, BTreeMap::new(), Clock::system()).unwrap();
-    let other = Log::open("other", &config, BTreeMap::new(), Clock::system()).unwrap();
+    let one = Log::open("one", &config, Ownership::default(), BTreeMap::new(), Clock::system()).unwrap();
+    let other = Log::open("other", &config, Ownership::default(), BTreeMap::new(), Clock::system()).unwrap();
     assert!(Arc::ptr_eq(&one.store, &other.store));
     write(&one, vec![record("a")]).await[0].clone().unwrap();
     drop(one);

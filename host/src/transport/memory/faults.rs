@@ -1,7 +1,8 @@
 //! What can go wrong with a system of topics, on demand. For tests.
 
 use super::Memory;
-use super::state::{Faults, Order, Topic};
+use super::group::Group;
+use super::state::{Faults, Topic};
 
 impl Memory {
     /// So often the topic's sources fail before they read again.
@@ -29,24 +30,24 @@ impl Memory {
         self.set(topic, |faults| faults.checkpoint_limit = bytes);
     }
 
-    /// Asks partitions back from the group's source. They stay away until [`Memory::assign`].
+    /// Asks partitions back from the group's sources. They stay away until [`Memory::assign`], or until the group has
+    /// no source any more.
     pub fn revoke(&self, topic: &str, group: &str, partitions: &[u32]) {
-        self.order(topic, group, Order::Revoke(partitions.to_vec()));
+        self.with_group(topic, group, |group| group.keep_away(partitions));
     }
 
-    /// Takes partitions away from the group's source at once. They stay away until [`Memory::assign`].
+    /// Takes partitions away from the group's sources at once. They stay away until [`Memory::assign`], or until the
+    /// group has no source any more.
     pub fn lose(&self, topic: &str, group: &str, partitions: &[u32]) {
-        self.with(topic, |topic| {
-            if let Some(group) = topic.groups.get_mut(group) {
-                group.release(partitions);
-                group.orders.push_back(Order::Lose(partitions.to_vec()));
-            }
+        self.with_group(topic, group, |group| {
+            group.keep_away(partitions);
+            group.free(partitions);
         });
     }
 
     /// Gives partitions back that were revoked or lost.
     pub fn assign(&self, topic: &str, group: &str, partitions: &[u32]) {
-        self.order(topic, group, Order::Assign(partitions.to_vec()));
+        self.with_group(topic, group, |group| group.give_back(partitions));
     }
 
     /// Removes a partition's messages before a position, as retention does.
@@ -63,10 +64,10 @@ impl Memory {
         self.with(topic, |topic| set(&mut topic.faults));
     }
 
-    fn order(&self, topic: &str, group: &str, order: Order) {
+    fn with_group(&self, topic: &str, group: &str, change: impl FnOnce(&mut Group)) {
         self.with(topic, |topic| {
             if let Some(group) = topic.groups.get_mut(group) {
-                group.orders.push_back(order);
+                change(group);
             }
         });
     }

@@ -15,6 +15,7 @@ use crate::model::{Checkpoint, Clock, Message, Partition, Position};
 use state::State;
 
 mod faults;
+mod group;
 mod sink;
 mod source;
 mod state;

@@ -1,17 +1,18 @@
-//! Reads one topic in memory for one group. The first source of a group has all partitions; a second one waits until
-//! the first is gone.
+//! Reads one topic in memory for one group. The sources of a group share the topic's partitions: each takes what is
+//! free up to its share, and asks those that have more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::{oneshot, watch};
 
 use super::Shared;
-use super::state::{Log, Order, Topic, named};
+use super::group::Group;
+use super::state::{Log, Topic, named};
 use crate::model::{Message, Partition};
 use crate::transport::cursor::Cursor;
 use crate::transport::{
@@ -25,14 +26,21 @@ pub(super) struct MemorySource {
     /// Its number among the sources.
     number: u64,
     changed: watch::Receiver<()>,
-    cursors: BTreeMap<u32, Cursor>,
+    owned: BTreeMap<u32, Owned>,
     /// The partition that was served last.
     turn: u32,
+    /// A few at most: no more are made before these are told.
     events: VecDeque<SourceEvent>,
     /// Partitions that are asked back, each with the assignment that is to end; at most one entry for each.
     releasing: FuturesUnordered<BoxFuture<'static, Vec<(u32, Epoch)>>>,
-    /// Whether it was told that another source has the group.
-    waiting: bool,
+}
+
+/// A partition of this source.
+struct Owned {
+    epoch: Epoch,
+    cursor: Cursor,
+    /// Whether it was asked back.
+    asked: bool,
 }
 
 impl MemorySource {
@@ -47,11 +55,10 @@ impl MemorySource {
             shared,
             subscription,
             number,
-            cursors: BTreeMap::new(),
+            owned: BTreeMap::new(),
             turn: 0,
             events: VecDeque::new(),
             releasing: FuturesUnordered::new(),
-            waiting: false,
         }
     }
 
@@ -61,15 +68,15 @@ impl MemorySource {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
+        while let Some(Some(ending)) = self.releasing.next().now_or_never() {
+            self.released(ending);
+        }
         let shared = self.shared.clone();
         let mut state = shared.state();
         let topic = state.topic(&self.physical, None);
-        if !self.owns(topic) {
-            return self.claim(topic);
-        }
-        let group = topic.group(&self.subscription.group, self.subscription.start);
-        if let Some(order) = group.orders.pop_front() {
-            return self.obey(order, topic);
+        self.share(topic);
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
         }
         if topic.faults.reads > 0 {
             topic.faults.reads -= 1;
@@ -78,55 +85,56 @@ impl MemorySource {
         self.messages(topic, demand)
     }
 
-    fn owns(&self, topic: &Topic) -> bool {
-        topic.groups.get(&self.subscription.group).is_some_and(|group| group.owner == Some(self.number))
-    }
-
-    fn claim(&mut self, topic: &mut Topic) -> Option<SourceEvent> {
+    /// Sees what of the group's partitions is whose: first what was taken away, then what may be had, then what is
+    /// asked back.
+    fn share(&mut self, topic: &mut Topic) {
         let group = topic.group(&self.subscription.group, self.subscription.start);
-        if let Some(owner) = group.owner {
-            let Subscription { topic, group, .. } = self.subscription.clone();
-            let in_use = TransportError::GroupInUse { topic, group, owner: format!("source {owner}") };
-            return (!std::mem::replace(&mut self.waiting, true)).then_some(SourceEvent::Failed(in_use));
+        group.join(self.number);
+        self.see_what_is_lost(group);
+        let step = group.balance(self.number);
+        if !step.is_empty() {
+            self.shared.changed.send_replace(());
         }
-        group.owner = Some(self.number);
-        group.orders.clear();
-        self.waiting = false;
-        let all: Vec<u32> = (0..topic.partitions()).collect();
-        self.assign(&all, topic)
+        self.assign(&step.claim, topic);
+        let group = topic.group(&self.subscription.group, self.subscription.start);
+        self.see_what_is_asked_back(group);
     }
 
-    fn obey(&mut self, order: Order, topic: &mut Topic) -> Option<SourceEvent> {
-        let of = |partitions: &[u32]| partitions.iter().map(|index| self.partition(*index)).collect();
-        match order {
-            Order::Assign(partitions) => self.assign(&partitions, topic),
-            Order::Lose(partitions) => {
-                let lost = SourceEvent::Lost(of(&partitions));
-                self.cursors.retain(|index, _| !partitions.contains(index));
-                Some(lost)
-            }
-            Order::Revoke(partitions) => {
-                let (reply, replied) = oneshot::channel();
-                let revoked = SourceEvent::Revoked { partitions: of(&partitions), reply };
-                let group = topic.group(&self.subscription.group, self.subscription.start);
-                let ending = group.epochs(&partitions);
-                // A reply that is dropped lets go too.
-                self.releasing.push(Box::pin(async move {
-                    let _ = replied.await;
-                    ending
-                }));
-                Some(revoked)
-            }
+    fn see_what_is_lost(&mut self, group: &Group) {
+        let lost = self.owned.extract_if(.., |index, owned| !group.is_current(*index, owned.epoch));
+        let lost: Vec<Partition> = lost.map(|(_, owned)| owned.cursor.partition().clone()).collect();
+        if !lost.is_empty() {
+            self.events.push_back(SourceEvent::Lost(lost));
         }
     }
 
-    fn assign(&mut self, partitions: &[u32], topic: &mut Topic) -> Option<SourceEvent> {
+    fn see_what_is_asked_back(&mut self, group: &Group) {
+        let asked = self.owned.iter_mut().filter(|(index, owned)| !owned.asked && group.is_asked_back(**index));
+        let (mut partitions, mut ending) = (Vec::new(), Vec::new());
+        for (index, owned) in asked {
+            owned.asked = true;
+            partitions.push(owned.cursor.partition().clone());
+            ending.push((*index, owned.epoch));
+        }
+        if partitions.is_empty() {
+            return;
+        }
+        let (reply, replied) = oneshot::channel();
+        self.events.push_back(SourceEvent::Revoked { partitions, reply });
+        // A reply that is dropped lets go too.
+        self.releasing.push(Box::pin(async move {
+            let _ = replied.await;
+            ending
+        }));
+    }
+
+    fn assign(&mut self, partitions: &[u32], topic: &mut Topic) {
         let mut assignments = Vec::new();
         for &index in partitions {
             let Some(bounds) = topic.log(index).map(Log::bounds) else { continue };
             let group = topic.group(&self.subscription.group, self.subscription.start);
-            let Some((epoch, checkpoint)) = group.assign(index) else { continue };
-            let partition = self.partition(index);
+            let Some((epoch, checkpoint)) = group.assign(index, self.number) else { continue };
+            let partition = Partition::new(self.subscription.topic.clone(), index);
             let mut cursor = Cursor::new(partition.clone(), checkpoint, bounds.end);
             // What is lost and may not be passed is told when it is to be read.
             if cursor.pass_what_is_gone(bounds.first, &self.subscription).is_ok() {
@@ -134,18 +142,20 @@ impl MemorySource {
             }
             let (checkpoint, checkpoint_limit) = (Some(cursor.checkpoint().clone()), topic.faults.checkpoint_limit);
             assignments.push(Assignment { partition, epoch, checkpoint, checkpoint_limit });
-            self.cursors.insert(index, cursor);
+            self.owned.insert(index, Owned { epoch, cursor, asked: false });
         }
-        Some(SourceEvent::Assigned(assignments))
+        if !assignments.is_empty() {
+            self.events.push_back(SourceEvent::Assigned(assignments));
+        }
     }
 
     fn messages(&mut self, topic: &Topic, demand: &Demand) -> Option<SourceEvent> {
         let now = self.shared.clock.now();
-        let after = self.cursors.range(self.turn.saturating_add(1)..).map(|(index, _)| *index);
-        let order: Vec<u32> = after.chain(self.cursors.range(..=self.turn).map(|(index, _)| *index)).collect();
+        let after = self.owned.range(self.turn.saturating_add(1)..).map(|(index, _)| *index);
+        let order: Vec<u32> = after.chain(self.owned.range(..=self.turn).map(|(index, _)| *index)).collect();
         for index in order {
-            let (Some(cursor), Some(log)) = (self.cursors.get_mut(&index), topic.log(index)) else { continue };
-            let bounds = log.bounds();
+            let (Some(owned), Some(log)) = (self.owned.get_mut(&index), topic.log(index)) else { continue };
+            let (cursor, bounds) = (&mut owned.cursor, log.bounds());
             cursor.grow(bounds.end);
             if let Err(lost) = cursor.pass_what_is_gone(bounds.first, &self.subscription) {
                 return Some(SourceEvent::Failed(lost));
@@ -163,11 +173,7 @@ impl MemorySource {
                 return Some(SourceEvent::Messages(batch));
             }
         }
-        self.cursors.values_mut().find_map(|cursor| cursor.news(now)).map(SourceEvent::Messages)
-    }
-
-    fn partition(&self, index: u32) -> Partition {
-        Partition::new(self.subscription.topic.clone(), index)
+        self.owned.values_mut().find_map(|owned| owned.cursor.news(now)).map(SourceEvent::Messages)
     }
 
     fn failed(&self, reason: &str) -> SourceEvent {
@@ -179,15 +185,11 @@ impl MemorySource {
 
     /// Partitions that were asked back may go, unless they went and came again meanwhile.
     fn released(&mut self, ending: Vec<(u32, Epoch)>) {
-        let shared = self.shared.clone();
-        let partitions = shared.change(|state| {
+        self.owned.retain(|index, owned| !ending.contains(&(*index, owned.epoch)));
+        self.shared.change(|state| {
             let topic = state.topic(&self.physical, None);
-            let group = topic.group(&self.subscription.group, self.subscription.start);
-            let partitions: Vec<u32> = group.current(ending);
-            group.release(&partitions);
-            partitions
+            topic.group(&self.subscription.group, self.subscription.start).end(ending);
         });
-        self.cursors.retain(|index, _| !partitions.contains(index));
     }
 }
 
@@ -213,11 +215,7 @@ impl Source for MemorySource {
             if let Some(reason) = &topic.faults.commits {
                 return Err(CommitError::Unavailable(reason.clone()));
             }
-            let ours = self.owns(topic);
             let group = topic.group(&self.subscription.group, self.subscription.start);
-            if !ours {
-                return Err(CommitError::NotOwned(commits.into_iter().map(|commit| commit.partition).collect()));
-            }
             match group.commit(commits) {
                 refused if refused.is_empty() => Ok(()),
                 refused => Err(CommitError::NotOwned(refused)),
@@ -231,11 +229,8 @@ impl Drop for MemorySource {
     fn drop(&mut self) {
         self.shared.change(|state| {
             let topic = state.topic(&self.physical, None);
-            if self.owns(topic)
-                && let Some(group) = topic.groups.get_mut(&self.subscription.group)
-            {
-                group.owner = None;
-                group.assigned.iter_mut().for_each(|assigned| assigned.1 = false);
+            if let Some(group) = topic.groups.get_mut(&self.subscription.group) {
+                group.leave(self.number);
             }
         });
     }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
+use super::group::Group;
+use crate::model::{Checkpoint, Message, Position, Timestamp};
 use crate::transport::config::{Create, Retention};
 use crate::transport::spread::DEFAULT_PARTITIONS;
-use crate::transport::{Commit, Epoch, PartitionInfo, Start};
+use crate::transport::{PartitionInfo, Start};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -46,26 +47,6 @@ pub(super) struct Log {
     first: i64,
     messages: VecDeque<Message>,
     bytes: u64,
-}
-
-/// What a group has settled, and who reads for it.
-pub(super) struct Group {
-    /// By partition.
-    pub(super) checkpoints: Vec<Checkpoint>,
-    /// By partition: the last assignment, and whether it still holds.
-    pub(super) assigned: Vec<(Epoch, bool)>,
-    /// The source that reads.
-    pub(super) owner: Option<u64>,
-    /// What that source is still to be told.
-    pub(super) orders: VecDeque<Order>,
-}
-
-/// What a source is told from outside.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Order {
-    Assign(Vec<u32>),
-    Revoke(Vec<u32>),
-    Lose(Vec<u32>),
 }
 
 impl State {
@@ -124,8 +105,7 @@ impl Topic {
                 Start::Earliest => Checkpoint::plain(Position(log.first - 1)),
                 Start::Latest => Checkpoint::plain(Position(log.end() - 1)),
             });
-            let assigned = vec![(Epoch(0), false); logs.len()];
-            Group { checkpoints: checkpoints.collect(), assigned, owner: None, orders: VecDeque::new() }
+            Group::new(checkpoints.collect())
         })
     }
 }
@@ -164,59 +144,6 @@ impl Log {
         if let Some(message) = self.messages.pop_front() {
             self.bytes -= message.size();
             self.first += 1;
-        }
-    }
-}
-
-impl Group {
-    /// Begins a new assignment of a partition.
-    pub(super) fn assign(&mut self, partition: u32) -> Option<(Epoch, Checkpoint)> {
-        let index = usize::try_from(partition).ok()?;
-        let assigned = self.assigned.get_mut(index)?;
-        *assigned = (Epoch(assigned.0.0 + 1), true);
-        Some((assigned.0, self.checkpoints.get(index)?.clone()))
-    }
-
-    /// Partitions with the last assignment of each.
-    pub(super) fn epochs(&self, partitions: &[u32]) -> Vec<(u32, Epoch)> {
-        let all = (0..).zip(&self.assigned).map(|(index, (epoch, _))| (index, *epoch));
-        all.filter(|(index, _)| partitions.contains(index)).collect()
-    }
-
-    /// The partitions of which these are still the assignments.
-    pub(super) fn current(&self, assignments: Vec<(u32, Epoch)>) -> Vec<u32> {
-        let is_current = |(index, epoch): &(u32, Epoch)| {
-            let assigned = usize::try_from(*index).ok().and_then(|index| self.assigned.get(index));
-            assigned == Some(&(*epoch, true))
-        };
-        assignments.into_iter().filter(is_current).map(|(index, _)| index).collect()
-    }
-
-    /// Ends the assignment of partitions.
-    pub(super) fn release(&mut self, partitions: &[u32]) {
-        for (index, assigned) in (0..).zip(&mut self.assigned) {
-            assigned.1 &= !partitions.contains(&index);
-        }
-    }
-
-    /// Stores checkpoints; answers the partitions whose assignment is over.
-    pub(super) fn commit(&mut self, commits: Vec<Commit>) -> Vec<Partition> {
-        let mut refused = Vec::new();
-        for Commit { partition, epoch, checkpoint } in commits {
-            let index = usize::try_from(partition.index).unwrap_or(usize::MAX);
-            match self.assigned.get(index) {
-                Some((current, true)) if *current == epoch => self.store(partition.index, &checkpoint),
-                _ => refused.push(partition),
-            }
-        }
-        refused
-    }
-
-    /// Stores a checkpoint. One that is behind the stored one changes nothing.
-    pub(super) fn store(&mut self, partition: u32, checkpoint: &Checkpoint) {
-        let stored = usize::try_from(partition).ok().and_then(|index| self.checkpoints.get_mut(index));
-        if let Some(stored) = stored.filter(|stored| checkpoint.base() >= stored.base()) {
-            *stored = checkpoint.clone();
         }
     }
 }

@@ -128,15 +128,37 @@ async fn a_late_reply_ends_only_the_assignment_that_was_asked_back() {
 }
 
 #[tokio::test]
-async fn a_second_source_waits_until_the_first_is_gone() {
+async fn partitions_that_are_kept_away_are_given_to_nobody_until_they_are_given_back() {
     let memory = memory(BTreeMap::new());
     let mut first = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
     event(&mut *first).await;
+    memory.lose("t", "g", &[0]);
+    assert!(matches!(event(&mut *first).await, SourceEvent::Lost(_)));
     let mut second = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
-    let waits = event(&mut *second).await;
-    assert!(matches!(waits, SourceEvent::Failed(TransportError::GroupInUse { .. })), "{waits:?}");
-    drop(first);
-    assert!(matches!(event(&mut *second).await, SourceEvent::Assigned(_)));
+    // It joins, and asks for one of the three that are left; the first has heard of it then.
+    while futures::poll!(second.next(&demand())).is_ready() {}
+    let SourceEvent::Revoked { partitions, .. } = event(&mut *first).await else { panic!("not revoked") };
+    assert_eq!(partitions, [Partition::new("t", 3)]);
+    while futures::poll!(first.next(&demand())).is_ready() {}
+    let own = |event: SourceEvent| match event {
+        SourceEvent::Assigned(own) => own.into_iter().map(|own| own.partition.index).collect::<Vec<_>>(),
+        event => panic!("{event:?}"),
+    };
+    assert_eq!(own(event(&mut *second).await), [3]);
+    memory.assign("t", "g", &[0]);
+    assert_eq!(own(event(&mut *second).await), [0], "the other one has two");
+}
+
+#[tokio::test]
+async fn partitions_that_are_kept_away_come_back_with_the_next_source_of_an_empty_group() {
+    let memory = memory(BTreeMap::new());
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    event(&mut *source).await;
+    memory.revoke("t", "g", &[0]);
+    drop(source);
+    let mut source = memory.source(&subscription(OnLostPosition::Fail)).await.unwrap();
+    let SourceEvent::Assigned(own) = event(&mut *source).await else { panic!("not assigned") };
+    assert_eq!(own.len(), 4);
 }
 
 #[tokio::test]

@@ -121,7 +121,7 @@ async fn a_process_beats_though_retention_fails() {
     let mut source = open_source(&log).await;
     assigned(&mut *source).await;
     execute(&folder, "UPDATE topic SET retain_ms = 'for long'");
-    let beat = || connection(&folder).query_row("SELECT beat FROM lease", (), |row| row.get::<_, i64>(0)).unwrap();
+    let beat = || connection(&folder).query_row("SELECT beat FROM member", (), |row| row.get::<_, i64>(0)).unwrap();
     let before = beat();
     while beat() < before + 3 {
         tokio::task::yield_now().await;

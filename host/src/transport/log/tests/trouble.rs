@@ -77,6 +77,30 @@ async fn a_locked_log_is_unavailable_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_source_without_partitions_is_heard_to_be_well_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = apart(&folder, SLOW);
+    let mut first = open_source(&log).await;
+    assigned(&mut *first).await;
+    let other = apart(&folder, Timing { busy: Duration::from_millis(50), ..QUICK });
+    let mut second = open_source(&other).await;
+    let _asked = asked(&mut *first, &mut *second).await;
+    let lock = connection(&folder);
+    lock.busy_timeout(Duration::from_secs(30)).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let failed = event(&mut *second).await;
+    assert!(matches!(&failed, SourceEvent::Failed(TransportError::Unavailable { .. })), "{failed:?}");
+    lock.execute_batch("ROLLBACK").unwrap();
+    let recovered = loop {
+        match event(&mut *second).await {
+            SourceEvent::Failed(_) => {}
+            event => break event,
+        }
+    };
+    assert!(matches!(&recovered, SourceEvent::Assigned(assignments) if assignments.is_empty()), "{recovered:?}");
+}
+
+#[tokio::test]
 async fn a_full_disk_is_unavailable_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let log = apart(&folder, QUICK);
@@ -121,7 +145,7 @@ async fn a_folder_that_cannot_be_made_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     let config = Config { path: folder.path().join("file/log") };
-    let failed = Log::open("bus", &config, BTreeMap::new(), Clock::system()).err();
+    let failed = Log::open("bus", &config, Ownership::default(), BTreeMap::new(), Clock::system()).err();
     assert!(matches!(failed, Some(TransportError::Unavailable { .. })), "{failed:?}");
 }
 
@@ -131,9 +155,9 @@ async fn a_lock_file_that_stays_behind_holds_nothing() {
     let log = apart(&folder, QUICK);
     let mut source = open_source(&log).await;
     assigned(&mut *source).await;
-    drop(source);
     let alive = Holder::new(&log.store.leases).unwrap();
-    execute(&folder, "UPDATE lease SET holder = 'left-behind'");
+    execute(&folder, "UPDATE member SET holder = 'left-behind'");
+    drop(source);
     std::fs::write(log.store.leases.join("left-behind.lock"), "").unwrap();
     let mut source = open_source(&log).await;
     assigned(&mut *source).await;
@@ -144,7 +168,7 @@ async fn a_lock_file_that_stays_behind_holds_nothing() {
 async fn a_folder_whose_writer_broke_down_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { path: folder.path().to_owned() };
-    let open = || Log::open("bus", &config, BTreeMap::new(), Clock::system()).unwrap();
+    let open = || Log::open("bus", &config, Ownership::default(), BTreeMap::new(), Clock::system()).unwrap();
     let broken = open();
     let sink = broken.sink("t").await.unwrap();
     sink.write(vec![record("a")]).await[0].clone().unwrap();
@@ -166,6 +190,6 @@ async fn opening_a_folder_sweeps_the_lock_files_of_the_dead() {
     let other = apart(&folder, QUICK);
     assert!(!log.store.leases.join("left-behind.lock").exists());
     let mut second = open_source(&other).await;
-    let event = event(&mut *second).await;
-    assert!(is_in_use(&event), "the living keeps its lease: {event:?}");
+    let (asked, _) = asked(&mut *source, &mut *second).await;
+    assert_eq!(asked, [2, 3], "the living keeps its leases, and is asked for its part");
 }
