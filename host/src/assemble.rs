@@ -88,12 +88,8 @@ pub fn users_of(plan: &Plan, topic: &str) -> Vec<String> {
 /// Transport and topic of everything that a pipeline reads and writes.
 fn places(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
     let from = (pipeline.from.transport.as_str(), &*pipeline.from.topic);
-    let letters = (pipeline.dead_letter.transport.as_str(), pipeline.dead_letter.topic.as_str());
-    let outputs = pipeline.outputs.values().filter_map(|target| match target {
-        Target::Topic(place) => Some((place.transport.as_str(), place.topic.as_str())),
-        Target::Discard => None,
-    });
-    [from, letters].into_iter().chain(outputs)
+    // What it parks it reads again.
+    std::iter::once(from).chain(pipeline.writes().map(|place| (place.transport.as_str(), place.topic.as_str())))
 }
 
 /// What `lockgate plugin inspect` tells.
@@ -220,7 +216,7 @@ async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, 
         };
         outputs.insert(output.clone(), route);
     }
-    let letters = &pipeline.dead_letter;
+    let letters = &pipeline.dead_letter.topic;
     let dead_letter = transports.sink(&letters.transport, &letters.topic).await?;
     Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter, retry: None })
 }

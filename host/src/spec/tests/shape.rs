@@ -181,16 +181,6 @@ fn what_this_version_does_not_have_is_not_called_unknown() {
             "`shared` not-in-this-version: this version has no isolation `shared` (use `exclusive` or `fresh`)",
         ),
         (
-            "retry: {",
-            "retry: { later: { topic: t, delays: [5m] },",
-            "`later` not-in-this-version: this version has no `retry.later`: messages are not parked (leave it out; `retry.in_place` holds a message while it waits)",
-        ),
-        (
-            "    drain_for: 30s",
-            "    dead_letter: { topic: letters, spill: lake }",
-            "`spill` not-in-this-version: this version has no `spill` of dead letters (leave it out; dead letters go to the topic whole)",
-        ),
-        (
             "lockgate: 1",
             "lockgate: 1\nadmin: { listen: 127.0.0.1:9600 }",
             "`admin` not-in-this-version: this version has no `admin` server (leave it out; `lockgate status` shows how pipelines stand)",
