@@ -18,7 +18,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
 use crate::model::{Clock, Secret, Secrets};
 use crate::plugin::{Binding, Description, Plugin};
-use crate::spec::plan::{Pipeline, SecretSource, Target};
+use crate::spec::plan::{Pipeline, SecretSource, Target, Topic};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
 use crate::transport::{Subscription, TopicInfo, TransportError};
@@ -31,7 +31,7 @@ mod components;
 mod transports;
 
 use components::Components;
-use transports::Transports;
+use transports::{Looked, Transports};
 pub use transports::{Reach, reach, transport};
 
 /// A spec that is right, and its plugins.
@@ -150,7 +150,8 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
     let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
     let transports = Transports::new(&plan, used.iter().map(|place| place.0))?;
-    let mut errors = transports.lasting_errors(&used).await;
+    let Looked { mut errors, partitions } = transports.look(&used).await;
+    errors.extend(pipelines.iter().filter_map(|pipeline| too_few_partitions(pipeline, &partitions)));
     let stores = open_stores(&plan, &pipelines, secrets, &mut errors);
     let http = crate::egress::Client::new(&plan.endpoints, secrets);
     errors.extend(http.as_ref().err().map(ToString::to_string));
@@ -171,6 +172,21 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     }
     let sources = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.from.transport.clone()));
     Ok(Host { handles, sources: sources.collect(), transports })
+}
+
+/// What to do where a pipeline's retry topic has fewer partitions than there are delays.
+fn too_few_partitions(pipeline: &Pipeline, partitions: &BTreeMap<(&str, &str), u32>) -> Option<String> {
+    let parking = pipeline.retry.later.as_ref()?;
+    let Topic { transport, topic } = &parking.topic;
+    let (partitions, delays) = (*partitions.get(&(transport.as_str(), topic.as_str()))?, parking.delays.len());
+    let too_few = usize::try_from(partitions).is_ok_and(|partitions| partitions < delays);
+    too_few.then(|| {
+        format!(
+            "pipeline {}: topic {topic} has {partitions} partitions and `retry.later` has {delays} delays, each of \
+             which needs a partition of its own; name another topic, or {partitions} delays at most",
+            pipeline.name
+        )
+    })
 }
 
 /// The stores that these pipelines were granted. Of those that cannot be opened it says why, and what to do.

@@ -67,7 +67,7 @@ async fn what_is_unreachable_keeps_its_pipeline_waiting_until_it_is_there() {
     let plan = two_logs(folder.path());
     std::fs::write(folder.path().join("two"), "no folder").unwrap();
     let transports = transports(&plan);
-    assert_eq!(transports.lasting_errors(&used(&plan)).await, Vec::<String>::new());
+    assert_eq!(transports.look(&used(&plan)).await.errors, Vec::<String>::new());
     let waits = opened(&plan, &transports).await.err();
     assert!(matches!(&waits, Some(OpenError::Later(reason)) if reason.contains("transport two")), "{waits:?}");
     std::fs::remove_file(folder.path().join("two")).unwrap();
@@ -83,7 +83,7 @@ async fn what_does_not_pass_by_itself_is_named_at_once() {
         std::fs::write(folder.path().join(log).join("log.sqlite"), "this is no database".repeat(100)).unwrap();
     }
     let transports = transports(&plan);
-    let errors = transports.lasting_errors(&used(&plan)).await;
+    let errors = transports.look(&used(&plan)).await.errors;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].contains("transport one is damaged") && errors[1].contains("transport two is damaged"));
     assert!(matches!(opened(&plan, &transports).await.err(), Some(OpenError::Never(_))));
