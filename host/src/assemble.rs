@@ -189,11 +189,12 @@ fn too_few_partitions(pipeline: &Pipeline, partitions: &BTreeMap<(&str, &str), u
     })
 }
 
-/// The stores that these pipelines were granted. Of those that cannot be opened it says why, and what to do.
+/// The stores that these pipelines were granted, and those that their dead letters spill into. Of those that cannot be opened it says why, and what to do.
 fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets, errors: &mut Vec<String>) -> Stores {
-    let granted: BTreeSet<&String> = pipelines.iter().flat_map(|pipeline| &pipeline.grants.stores).collect();
+    let names = pipelines.iter().flat_map(|pipeline| pipeline.grants.stores.iter().chain(&pipeline.dead_letter.spill));
+    let names: BTreeSet<&String> = names.collect();
     let mut stores = Stores::new();
-    for (name, config) in granted.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
+    for (name, config) in names.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
         match crate::storage::open(name, config, secrets) {
             Ok(store) => drop(stores.insert(name.clone(), store)),
             Err(error) => errors.push(format!("{error}; {}", error.help())),

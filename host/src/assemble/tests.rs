@@ -48,6 +48,30 @@ pipelines:
     plan(&[spec], &[]).unwrap_or_else(|errors| panic!("{}", errors.to_json()))
 }
 
+/// The plan of a pipeline that parks for one minute, two minutes, and so on, and whose dead letters spill.
+fn parking(folder: &Path, delays: usize) -> Plan {
+    let spec = folder.join("parking.yaml");
+    let delays: Vec<String> = (1..=delays).map(|minutes| format!("{minutes}m")).collect();
+    let text = format!(
+        "
+lockgate: 1
+transports: {{ bus: {{ log: {{ path: '{0}/bus' }} }} }}
+stores: {{ lake: {{ directory: {{ path: '{0}/lake' }} }} }}
+plugins: {{ worker: {{ component: worker.wasm }} }}
+pipelines:
+  p:
+    from: {{ topic: claims }}
+    plugin: worker
+    retry: {{ later: {{ topic: parked, delays: [{1}] }} }}
+    dead_letter: {{ topic: dlq, spill: lake }}
+",
+        folder.display(),
+        delays.join(", ")
+    );
+    std::fs::write(&spec, text).unwrap();
+    plan(&[spec], &[]).unwrap_or_else(|errors| panic!("{}", errors.to_json()))
+}
+
 fn used(plan: &Plan) -> BTreeSet<(&str, &str)> {
     plan.pipelines.values().flat_map(places).collect()
 }
@@ -87,6 +111,49 @@ async fn what_does_not_pass_by_itself_is_named_at_once() {
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].contains("transport one is damaged") && errors[1].contains("transport two is damaged"));
     assert!(matches!(opened(&plan, &transports).await.err(), Some(OpenError::Never(_))));
+}
+
+#[tokio::test]
+async fn a_retry_topic_is_made_with_a_partition_for_each_delay_and_four_at_least() {
+    for (delays, partitions) in [(6, 6), (2, 4)] {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = parking(folder.path(), delays);
+        let looked = transports(&plan).look(&used(&plan)).await;
+        assert_eq!(looked.errors, Vec::<String>::new());
+        let topics = [("claims", 4), ("dlq", 4), ("parked", partitions)];
+        assert_eq!(looked.partitions, topics.map(|(topic, partitions)| (("bus", topic), partitions)).into());
+        assert_eq!(too_few_partitions(&plan.pipelines["p"], &looked.partitions), None);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_topic_with_fewer_partitions_than_delays_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = parking(folder.path(), 2);
+    transports(&before).look(&used(&before)).await;
+    let plan = parking(folder.path(), 6);
+    let looked = transports(&plan).look(&used(&plan)).await;
+    assert_eq!(
+        too_few_partitions(&plan.pipelines["p"], &looked.partitions).as_deref(),
+        Some(
+            "pipeline p: topic parked has 4 partitions and `retry.later` has 6 delays, each of which needs a \
+             partition of its own; name another topic, or 4 delays at most"
+        )
+    );
+}
+
+#[test]
+fn the_store_that_dead_letters_spill_into_is_opened_though_no_plugin_may_use_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = parking(folder.path(), 1);
+    let pipelines: Vec<&Pipeline> = plan.pipelines.values().collect();
+    let opened = |errors: &mut Vec<String>| open_stores(&plan, &pipelines, &Secrets::default(), errors);
+    let mut errors = Vec::new();
+    assert!(opened(&mut errors).contains_key("lake") && errors.is_empty(), "{errors:?}");
+    std::fs::remove_dir_all(folder.path().join("lake")).unwrap();
+    std::fs::write(folder.path().join("lake"), "no folder").unwrap();
+    assert!(opened(&mut errors).is_empty());
+    assert!(matches!(errors.as_slice(), [error] if error.contains("lake")), "{errors:?}");
 }
 
 #[tokio::test]

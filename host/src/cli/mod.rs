@@ -21,6 +21,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::transport::TransportError;
 
 mod check;
+mod checkpoint;
 mod place;
 mod plugin;
 mod progress;
@@ -65,6 +66,8 @@ enum Command {
     Topics(topics::Topics),
     /// Show, per pipeline and partition, what is settled and what is not read yet.
     Status(status::Status),
+    /// Look at stored checkpoints.
+    Checkpoint(checkpoint::Checkpoint),
     /// Look at plugins.
     Plugin(plugin::Plugin),
 }
@@ -153,6 +156,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
         Command::Tail(tail) => tail.obey().await,
         Command::Topics(topics) => topics.obey().await,
         Command::Status(status) => status.obey().await,
+        Command::Checkpoint(checkpoint) => checkpoint.obey().await,
         Command::Plugin(plugin) => plugin.obey().await,
     }
 }

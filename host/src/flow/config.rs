@@ -1,11 +1,15 @@
 //! The shape of a pipeline's delivery settings in the spec.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Period, Size};
+
+/// No message is parked for longer.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What may be read but not settled, over the whole pipeline: the back-pressure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]

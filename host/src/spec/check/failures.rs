@@ -1,7 +1,7 @@
 //! What becomes of messages that fail: the topic that they wait in, how long, and where their dead letters go.
 
 use super::Checker;
-use crate::flow::config::{self, Later, Order};
+use crate::flow::config::{self, LONGEST_DELAY, Later, Order};
 use crate::model::Period;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::node::Spot;
@@ -28,7 +28,7 @@ impl<'a> Checker<'a> {
         Some(Retry { in_place, later: Some(Parking { topic, delays }) })
     }
 
-    /// At least one, each longer than nothing, and none shorter than the one before it.
+    /// At least one, each longer than nothing and not beyond measure, and none shorter than the one before it.
     fn delays(&mut self, delays: &[Period], later: Spot<'a>) {
         let at = later.key("delays");
         if delays.is_empty() {
@@ -38,6 +38,10 @@ impl<'a> Checker<'a> {
         }
         for (index, delay) in delays.iter().enumerate() {
             self.longer_than_nothing(delay.0, at.item(index));
+            if delay.0 > LONGEST_DELAY {
+                let message = format!("no message is parked for longer than {}", Period(LONGEST_DELAY));
+                self.error("wrong-value", at.item(index).place(), message);
+            }
         }
         for (index, pair) in (1..).zip(delays.windows(2)) {
             let [before, delay] = pair else { continue };

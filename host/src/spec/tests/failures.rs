@@ -56,6 +56,13 @@ fn delays_are_there_last_and_do_not_shrink() {
         &["`0s` wrong-value: this must be longer than nothing"],
     );
     later(
+        "later: { topic: parked, delays: [5m, 31d], overtake: allowed }",
+        &[
+            "`25h` retention: messages wait in this topic for up to 744h and are kept for 25h (keep them for a day longer than the longest delay, 768h: what is deleted before it is due is lost)",
+            "`31d` wrong-value: no message is parked for longer than 720h",
+        ],
+    );
+    later(
         "later: { topic: parked, delays: [5m, 20m, 10m, 40m, 30m], overtake: allowed }",
         &[
             "`10m` wrong-value: a delay of 10m cannot follow one of 20m (put them in order, the shortest first: a message that asks for a longer wait takes a later one)",
