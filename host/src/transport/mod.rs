@@ -14,11 +14,13 @@ pub mod config;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod cursor;
+mod joined;
 pub mod log;
 pub mod memory;
 mod open;
 mod spread;
 
+pub use joined::join;
 pub use open::open;
 
 /// Reads one topic for one group.
