@@ -1,15 +1,18 @@
 //! What ends a start and what a pipeline waits for, on logs in a folder.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use super::*;
 use crate::flow::in_flight::PartitionState;
-use crate::flow::snapshot::{Counts, State};
-use crate::model::{Checkpoint, Message, Outcome, Partition, Position, Verdict};
-use crate::plugin::{Attempt, CallError};
+use crate::flow::pipeline::{Parts, Settings};
+use crate::flow::snapshot::{self, Counts, State};
+use crate::flow::supervisor::OpenError;
+use crate::model::{Checkpoint, Clock, Message, Outcome, Partition, Position, Verdict};
+use crate::plugin::{Attempt, CallError, Plugin};
 use crate::transport::PartitionInfo;
 
 struct Idle;
@@ -122,7 +125,7 @@ async fn a_retry_topic_is_made_with_a_partition_for_each_delay_and_four_at_least
         assert_eq!(looked.errors, Vec::<String>::new());
         let topics = [("claims", 4), ("dlq", 4), ("parked", partitions)];
         assert_eq!(looked.partitions, topics.map(|(topic, partitions)| (("bus", topic), partitions)).into());
-        assert_eq!(too_few_partitions(&plan.pipelines["p"], &looked.partitions), None);
+        assert_eq!(too_few_partitions(&plan.pipelines["p"], looked.partitions[&("bus", "parked")]), None);
     }
 }
 
@@ -134,7 +137,7 @@ async fn a_retry_topic_with_fewer_partitions_than_delays_is_told_with_what_to_do
     let plan = parking(folder.path(), 6);
     let looked = transports(&plan).look(&used(&plan)).await;
     assert_eq!(
-        too_few_partitions(&plan.pipelines["p"], &looked.partitions).as_deref(),
+        too_few_partitions(&plan.pipelines["p"], looked.partitions[&("bus", "parked")]).as_deref(),
         Some(
             "pipeline p: topic parked has 4 partitions and `retry.later` has 6 delays, each of which needs a \
              partition of its own; name another topic, or 4 delays at most"
@@ -176,12 +179,106 @@ fn everything_is_read_when_the_base_is_the_last_message() {
             state: State::Running,
             counts: Counts::default(),
             running: 0,
-            idle: crate::flow::snapshot::Idle::Yes,
+            idle: snapshot::Idle::Yes,
             partitions: vec![state],
         };
-        has_read(&snapshot, &[TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] }])
+        let info = TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] };
+        has_read(&snapshot, |topic| Some(&info).filter(|info| info.name == topic))
     };
     let base = |base| Some(Checkpoint::plain(Position(base)));
     assert!(read(base(6), 7) && read(base(-1), 0));
     assert!(!read(base(5), 7) && !read(None, 7) && !read(None, 0));
+}
+
+/// A plugin that fails so many times with each message, and then is done. Keeps what it was called with.
+struct Failing {
+    failures: u32,
+    calls: Mutex<Vec<(Partition, u32, u32)>>,
+}
+
+#[async_trait]
+impl Plugin for Failing {
+    async fn call(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError> {
+        let number = attempt.number.get();
+        self.calls.lock().unwrap().push((message.origin.partition.clone(), number, attempt.left));
+        let retry = Verdict::Retry { after: None, reason: "not yet".into() };
+        Ok(Outcome::of(if number > self.failures { Verdict::Done } else { retry }))
+    }
+
+    fn bytes_moved(&self) -> u64 {
+        0
+    }
+}
+
+/// What is told of a message that fails so many times in a pipeline with two calls a round and two delays: the calls,
+/// the dead letter if there is one, how long it took, and the last snapshot.
+struct Story {
+    calls: Vec<(Partition, u32, u32)>,
+    letter: Option<Message>,
+    minutes: u64,
+    last: Snapshot,
+}
+
+async fn story(failures: u32) -> Story {
+    let text = "
+lockgate: 1
+transports: { bus: { memory: {} } }
+plugins: { worker: { component: worker.wasm } }
+pipelines:
+  p:
+    from: { topic: claims }
+    plugin: worker
+    retry: { in_place: { attempts: 2 }, later: { topic: parked, delays: [5m, 10m] } }
+    dead_letter: { topic: dlq }
+";
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("pipelines.yaml");
+    std::fs::write(&spec, text).unwrap();
+    let plan = plan(&[spec], &[]).unwrap_or_else(|errors| panic!("{}", errors.to_json()));
+    let (transports, started) = (transports(&plan), Clock::system().now());
+    let record = crate::model::Record { payload: "claim 7".into(), partition: Some(3), ..Default::default() };
+    transports.sink("bus", "claims").await.unwrap().write(vec![record]).await.remove(0).unwrap();
+    let plugin = Arc::new(Failing { failures, calls: Mutex::default() });
+    let maker = Maker { pipeline: "p".into(), plugin: "g".into(), version: "1".into(), sha256: "00".into() };
+    let handle = supervise("p".into(), opener(&plan.pipelines["p"], maker, plugin.clone(), &transports));
+    let host = Host { handles: vec![handle], reads: [("p".into(), plan.pipelines["p"].reads())].into(), transports };
+    let handle = &host.handles[0];
+    let mut looks = tokio::time::interval(Duration::from_secs(10));
+    let last = loop {
+        looks.tick().await;
+        let snapshot = handle.snapshot().await.unwrap();
+        if snapshot.idle == snapshot::Idle::Yes && host.has_read_everything(&[&snapshot]).await {
+            break snapshot;
+        }
+    };
+    let minutes = started.elapsed().as_secs() / 60;
+    handle.stop().await;
+    let transport = host.transports.get("bus").await.unwrap();
+    let mut letter = None;
+    for index in 0..4 {
+        letter = letter.or(transport.read(&Partition::new("dlq", index), Position(0), 1).await.unwrap().pop());
+    }
+    let calls = plugin.calls.lock().unwrap().clone();
+    Story { calls, letter, minutes, last }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_is_parked_round_after_round_and_is_then_a_dead_letter() {
+    let Story { calls, letter, minutes, last } = story(u32::MAX).await;
+    let claims = || Partition::new("claims", 3);
+    let expected = [(1, 5), (2, 4), (3, 3), (4, 2), (5, 1), (6, 0)];
+    assert_eq!(calls, expected.map(|(number, left)| (claims(), number, left)));
+    assert_eq!(minutes, 15, "both delays");
+    let letter = letter.unwrap();
+    assert_eq!(letter.payload, "claim 7");
+    assert_eq!(letter.headers.text("lockgate-class"), Some("exhausted"));
+    assert_eq!(letter.headers.text("lockgate-origin-topic"), Some("claims"));
+    assert_eq!((last.counts.parked, last.counts.dead.values().sum::<u64>(), last.counts.done), (2, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_passes_in_its_second_round_is_done_and_leaves_no_letter() {
+    let Story { calls, letter, minutes, last } = story(2).await;
+    assert_eq!((calls.len(), minutes), (3, 5));
+    assert_eq!((letter, last.counts.done, last.counts.parked), (None, 1, 1));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
   lockgate run -f pipelines.yaml -f production.yaml --log json
   lockgate run --only claimx-download --set pipelines.claimx-download.concurrency=50
   lockgate run --until-idle --format json
+  lockgate run --until-idle=parked
 
 SIGTERM or Ctrl-C: nothing new starts, what runs may finish within `drain_for`, checkpoints are stored.
 A second one: ends at once. Neither loses a message; what was not settled runs again.")]
@@ -40,12 +41,21 @@ pub(super) struct Run {
     /// Only these pipelines.
     #[arg(long, value_name = "PIPELINE", value_delimiter = ',')]
     only: Vec<String>,
-    /// End once nothing is unread, unsettled or due.
-    #[arg(long)]
-    until_idle: bool,
+    /// End once nothing is unread, unsettled or due; with `=parked`, nothing parked either.
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "due")]
+    until_idle: Option<Until>,
     /// How the summary at the end is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// What a run ends for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Until {
+    /// Nothing is unread, unsettled or due.
+    Due,
+    /// And nothing is parked.
+    Parked,
 }
 
 impl Run {
@@ -107,7 +117,7 @@ impl<'a> Watch<'a> {
 
     /// Until every pipeline has ended: because all of them failed, was told to by a signal, or is idle. A pipeline
     /// that does not listen delays neither a signal nor the others.
-    async fn until_stopped(&mut self, until_idle: bool, signals: &mut Signals) {
+    async fn until_stopped(&mut self, until_idle: Option<Until>, signals: &mut Signals) {
         let pipelines = self.host.pipelines();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,7 +129,7 @@ impl<'a> Watch<'a> {
                 biased;
                 () = signals.told(), if !stopping => true,
                 Some(()) = stops.next() => false,
-                idle = self.look_around(&mut looks, until_idle && !stopping) => idle,
+                idle = self.look_around(&mut looks, until_idle.filter(|_| !stopping)) => idle,
             };
             if stop {
                 stopping = true;
@@ -130,16 +140,19 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks when it is time to, and says whether nothing is left to do, if that is asked. May be dropped at any time.
-    async fn look_around(&mut self, looks: &mut Interval, until_idle: bool) -> bool {
+    async fn look_around(&mut self, looks: &mut Interval, until_idle: Option<Until>) -> bool {
         looks.tick().await;
         self.look().await;
-        until_idle && self.is_idle().await
+        match until_idle {
+            Some(until) => self.is_idle(until).await,
+            None => false,
+        }
     }
 
     /// Whether nothing is left to do. What one pipeline wrote last, another may not know of yet: so the topics are
     /// asked as well.
-    async fn is_idle(&self) -> bool {
-        if !self.tracked.iter().all(Tracked::is_idle) {
+    async fn is_idle(&self, until: Until) -> bool {
+        if !self.tracked.iter().all(|tracked| tracked.is_idle(until)) {
             return false;
         }
         let running = self.tracked.iter().filter(|tracked| tracked.failure.is_none());
@@ -192,10 +205,10 @@ mod tests {
         let (tell, mut signals) = Signals::by_hand();
         let mut watch = watch(&host);
         // Long enough that more lies in the deaf one's queue than it holds.
-        let running = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, &mut signals)).await;
+        let running = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(None, &mut signals)).await;
         assert_eq!((running.is_err(), ends(&host)), (true, vec![None, None]));
         tell.send_replace(true);
-        let stopping = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, &mut signals)).await;
+        let stopping = tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(None, &mut signals)).await;
         assert_eq!((stopping.is_err(), ends(&host)), (true, vec![None, Some(End::Stopped)]));
     }
 
@@ -210,7 +223,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let within = tokio::time::timeout(PATIENCE / 2, async {
-            tokio::join!(watch.until_stopped(false, &mut signals), telling)
+            tokio::join!(watch.until_stopped(None, &mut signals), telling)
         });
         assert!(within.await.is_err(), "the deaf one never ends");
         assert_eq!(ends(&host), [None, Some(End::Stopped)]);

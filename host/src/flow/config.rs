@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Period, Size};
 
-/// No message is parked for longer.
+/// No message is parked for longer, whatever its record says.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// What may be read but not settled, over the whole pipeline: the back-pressure.
