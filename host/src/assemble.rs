@@ -182,7 +182,8 @@ fn retry_place(pipeline: &Pipeline) -> Option<(&str, &str)> {
     Some((&place.transport, &place.topic))
 }
 
-/// The stores that these pipelines were granted, and those that their dead letters spill into. Of those that cannot be opened it says why, and what to do.
+/// The stores that these pipelines were granted, and those that their dead letters spill into. Of those that cannot be
+/// opened it says why, and what to do.
 fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets, errors: &mut Vec<String>) -> Stores {
     let names = pipelines.iter().flat_map(|pipeline| pipeline.grants.stores.iter().chain(&pipeline.dead_letter.spill));
     let names: BTreeSet<&String> = names.collect();

@@ -11,7 +11,7 @@ use crate::flow::in_flight::PartitionState;
 use crate::flow::pipeline::{Parts, Settings};
 use crate::flow::snapshot::{self, Counts, State};
 use crate::flow::supervisor::OpenError;
-use crate::model::{Checkpoint, Clock, Message, Outcome, Partition, Position, Verdict};
+use crate::model::{Checkpoint, Clock, Message, Outcome, Partition, Position, Timestamp, Verdict};
 use crate::plugin::{Attempt, CallError, Plugin};
 use crate::transport::PartitionInfo;
 
@@ -136,6 +136,8 @@ async fn a_retry_topic_with_fewer_partitions_than_delays_is_told_with_what_to_do
     transports(&before).look(&used(&before)).await;
     let plan = parking(folder.path(), 6);
     let looked = transports(&plan).look(&used(&plan)).await;
+    let never = opened(&plan, &transports(&plan)).await.err();
+    assert!(matches!(&never, Some(OpenError::Never(reason)) if reason.contains("topic parked has 4")), "{never:?}");
     assert_eq!(
         too_few_partitions(&plan.pipelines["p"], looked.partitions[&("bus", "parked")]).as_deref(),
         Some(
@@ -171,9 +173,9 @@ async fn looking_tells_what_is_there_and_makes_nothing() {
 
 #[test]
 fn everything_is_read_when_the_base_is_the_last_message() {
-    let read = |checkpoint: Option<Checkpoint>, end| {
+    let read_but = |checkpoint: Option<Checkpoint>, end, due| {
         let partition = Partition::new("claims", 0);
-        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due: None };
+        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due };
         let snapshot = Snapshot {
             pipeline: "p".into(),
             state: State::Running,
@@ -185,9 +187,11 @@ fn everything_is_read_when_the_base_is_the_last_message() {
         let info = TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] };
         has_read(&snapshot, |topic| Some(&info).filter(|info| info.name == topic))
     };
+    let read = |checkpoint, end| read_but(checkpoint, end, None);
     let base = |base| Some(Checkpoint::plain(Position(base)));
     assert!(read(base(6), 7) && read(base(-1), 0));
     assert!(!read(base(5), 7) && !read(None, 7) && !read(None, 0));
+    assert!(read_but(base(5), 7, Some(Timestamp(60_000))), "the rest is parked");
 }
 
 /// A plugin that fails so many times with each message, and then is done. Keeps what it was called with.
@@ -219,18 +223,22 @@ struct Story {
     last: Snapshot,
 }
 
-async fn story(failures: u32) -> Story {
-    let text = "
+async fn story(failures: u32, retry_transport: &str) -> Story {
+    let text = format!(
+        "
 lockgate: 1
-transports: { bus: { memory: {} } }
-plugins: { worker: { component: worker.wasm } }
+transports: {{ bus: {{ memory: {{}} }}, other: {{ memory: {{}} }} }}
+plugins: {{ worker: {{ component: worker.wasm }} }}
 pipelines:
   p:
-    from: { topic: claims }
+    from: {{ transport: bus, topic: claims }}
     plugin: worker
-    retry: { in_place: { attempts: 2 }, later: { topic: parked, delays: [5m, 10m] } }
-    dead_letter: { topic: dlq }
-";
+    retry:
+      in_place: {{ attempts: 2 }}
+      later: {{ transport: {retry_transport}, topic: parked, delays: [5m, 10m] }}
+    dead_letter: {{ transport: bus, topic: dlq }}
+"
+    );
     let folder = tempfile::tempdir().unwrap();
     let spec = folder.path().join("pipelines.yaml");
     std::fs::write(&spec, text).unwrap();
@@ -264,7 +272,7 @@ pipelines:
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_parked_round_after_round_and_is_then_a_dead_letter() {
-    let Story { calls, letter, minutes, last } = story(u32::MAX).await;
+    let Story { calls, letter, minutes, last } = story(u32::MAX, "bus").await;
     let claims = || Partition::new("claims", 3);
     let expected = [(1, 5), (2, 4), (3, 3), (4, 2), (5, 1), (6, 0)];
     assert_eq!(calls, expected.map(|(number, left)| (claims(), number, left)));
@@ -278,7 +286,9 @@ async fn a_message_is_parked_round_after_round_and_is_then_a_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_passes_in_its_second_round_is_done_and_leaves_no_letter() {
-    let Story { calls, letter, minutes, last } = story(2).await;
-    assert_eq!((calls.len(), minutes), (3, 5));
-    assert_eq!((letter, last.counts.done, last.counts.parked), (None, 1, 1));
+    for retry_transport in ["bus", "other"] {
+        let Story { calls, letter, minutes, last } = story(2, retry_transport).await;
+        assert_eq!((calls.len(), minutes), (3, 5));
+        assert_eq!((letter, last.counts.done, last.counts.parked), (None, 1, 1));
+    }
 }

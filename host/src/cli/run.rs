@@ -184,6 +184,23 @@ mod tests {
     use crate::flow::pipeline::End;
     use crate::flow::supervisor::{Handle, OpenError, supervise};
 
+    #[test]
+    fn what_is_parked_is_waited_for_only_where_that_is_said() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            run: Run,
+        }
+        let until = |arguments: &[&str]| {
+            let line = <Line as clap::Parser>::try_parse_from(["run"].iter().chain(arguments));
+            line.map(|line| line.run.until_idle).map_err(|error| error.kind())
+        };
+        assert_eq!(until(&[]), Ok(None));
+        assert_eq!(until(&["--until-idle", "--only", "p"]), Ok(Some(Until::Due)));
+        assert_eq!(until(&["--until-idle=parked"]), Ok(Some(Until::Parked)));
+        assert!(until(&["--until-idle=soon"]).is_err());
+    }
+
     /// Two pipelines: one does not listen, one cannot start now and does.
     fn host() -> Host {
         let deaf = Handle::deaf("deaf");
