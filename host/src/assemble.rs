@@ -12,27 +12,26 @@ use tracing::debug;
 use crate::admin::{About, Served};
 use crate::egress::Http;
 use crate::flow::dead_letter::Maker;
-use crate::flow::pipeline::{Parts, Settings};
-use crate::flow::retry;
-use crate::flow::router::{Route, Router};
 use crate::flow::snapshot::Snapshot;
-use crate::flow::supervisor::{Handle, Open, OpenError, supervise};
-use crate::model::{Clock, Secret, Secrets};
-use crate::plugin::{Binding, Description, Plugin};
-use crate::spec::plan::{Pipeline, SecretSource, Target, TransportKind};
+use crate::flow::supervisor::{Handle, supervise};
+use crate::model::{Secret, Secrets};
+use crate::plugin::{Binding, Description};
+use crate::spec::plan::{self, Pipeline, SecretSource, TransportKind};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
-use crate::transport::{Subscription, TopicInfo, TransportError};
+use crate::transport::TopicInfo;
 
 #[cfg(feature = "wasm")]
 mod components;
 #[cfg(not(feature = "wasm"))]
 #[path = "assemble/without_components.rs"]
 mod components;
+mod opening;
 mod transports;
 
 use components::Components;
-use transports::Transports;
+use opening::{opener, too_few_partitions};
+use transports::{Looked, Transports};
 pub use transports::{Reach, reach, transport};
 
 /// A spec that is right, and its plugins.
@@ -89,12 +88,8 @@ pub fn users_of(plan: &Plan, topic: &str) -> Vec<String> {
 /// Transport and topic of everything that a pipeline reads and writes.
 fn places(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
     let from = (pipeline.from.transport.as_str(), &*pipeline.from.topic);
-    let letters = (pipeline.dead_letter.transport.as_str(), pipeline.dead_letter.topic.as_str());
-    let outputs = pipeline.outputs.values().filter_map(|target| match target {
-        Target::Topic(place) => Some((place.transport.as_str(), place.topic.as_str())),
-        Target::Discard => None,
-    });
-    [from, letters].into_iter().chain(outputs)
+    // What it parks it reads again.
+    std::iter::once(from).chain(pipeline.writes().map(|place| (place.transport.as_str(), place.topic.as_str())))
 }
 
 /// What `lockgate plugin inspect` tells.
@@ -144,8 +139,8 @@ fn read_secret(source: &SecretSource) -> Result<String, String> {
 pub struct Host {
     handles: Vec<Handle>,
     transports: Transports,
-    /// The transport that each pipeline reads.
-    sources: BTreeMap<Arc<str>, String>,
+    /// What each pipeline reads.
+    reads: BTreeMap<Arc<str>, Vec<plan::From>>,
     /// What is told of each pipeline besides how it is.
     abouts: BTreeMap<Arc<str>, About>,
 }
@@ -157,7 +152,11 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
     let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
     let transports = Transports::new(&plan, used.iter().map(|place| place.0))?;
-    let mut errors = transports.lasting_errors(&used).await;
+    let Looked { mut errors, partitions } = transports.look(&used).await;
+    errors.extend(pipelines.iter().filter_map(|pipeline| {
+        let partitions = partitions.get(&retry_place(pipeline)?)?;
+        too_few_partitions(pipeline, *partitions)
+    }));
     let stores = open_stores(&plan, &pipelines, secrets, &mut errors);
     let http = crate::egress::Client::new(&plan.endpoints, secrets);
     errors.extend(http.as_ref().err().map(ToString::to_string));
@@ -176,9 +175,9 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
         };
         handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports)));
     }
-    let sources = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.from.transport.clone()));
-    let abouts = pipelines.iter().map(|pipeline| (pipeline.name.clone(), about(&plan, pipeline)));
-    Ok(Host { handles, sources: sources.collect(), abouts: abouts.collect(), transports })
+    let reads = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.reads())).collect();
+    let abouts = pipelines.iter().map(|pipeline| (pipeline.name.clone(), about(&plan, pipeline))).collect();
+    Ok(Host { handles, reads, abouts, transports })
 }
 
 fn about(plan: &Plan, pipeline: &Pipeline) -> About {
@@ -190,11 +189,19 @@ fn about(plan: &Plan, pipeline: &Pipeline) -> About {
     About { system, topic: pipeline.from.topic.clone(), group: pipeline.from.group.clone() }
 }
 
-/// The stores that these pipelines were granted. Of those that cannot be opened it says why, and what to do.
+/// Transport and topic that a pipeline parks in, if it does.
+fn retry_place(pipeline: &Pipeline) -> Option<(&str, &str)> {
+    let place = &pipeline.retry.later.as_ref()?.topic;
+    Some((&place.transport, &place.topic))
+}
+
+/// The stores that these pipelines were granted, and those that their dead letters spill into. Of those that cannot be
+/// opened it says why, and what to do.
 fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets, errors: &mut Vec<String>) -> Stores {
-    let granted: BTreeSet<&String> = pipelines.iter().flat_map(|pipeline| &pipeline.grants.stores).collect();
+    let names = pipelines.iter().flat_map(|pipeline| pipeline.grants.stores.iter().chain(&pipeline.dead_letter.spill));
+    let names: BTreeSet<&String> = names.collect();
     let mut stores = Stores::new();
-    for (name, config) in granted.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
+    for (name, config) in names.into_iter().filter_map(|name| plan.stores.get_key_value(name)) {
         match crate::storage::open(name, config, secrets) {
             Ok(store) => drop(stores.insert(name.clone(), store)),
             Err(error) => errors.push(format!("{error}; {}", error.help())),
@@ -203,63 +210,11 @@ fn open_stores(plan: &Plan, pipelines: &[&Pipeline], secrets: &Secrets, errors: 
     stores
 }
 
-/// What opens a pipeline, as often as needed.
-fn opener(pipeline: &Pipeline, maker: Maker, plugin: Arc<dyn Plugin>, transports: &Transports) -> Open {
-    let (pipeline, transports) = (Arc::new(pipeline.clone()), transports.clone());
-    Box::new(move || {
-        let (pipeline, maker, plugin) = (pipeline.clone(), maker.clone(), plugin.clone());
-        let transports = transports.clone();
-        Box::pin(async move {
-            let router = Arc::new(router(&pipeline, &transports).await.map_err(open_error)?);
-            let subscription = Subscription {
-                topic: pipeline.from.topic.clone(),
-                group: pipeline.from.group.clone(),
-                start: pipeline.from.start,
-                on_lost_position: pipeline.from.on_lost_position,
-            };
-            let transport = transports.get(&pipeline.from.transport).await.map_err(open_error)?;
-            let source = transport.source(&subscription).await.map_err(open_error)?;
-            Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: Clock::system() }))
-        })
-    })
-}
-
-async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, TransportError> {
-    let mut outputs = BTreeMap::new();
-    for (output, target) in &pipeline.outputs {
-        let route = match target {
-            Target::Discard => Route::Discard,
-            Target::Topic(place) => Route::Topic(transports.sink(&place.transport, &place.topic).await?),
-        };
-        outputs.insert(output.clone(), route);
-    }
-    let letters = &pipeline.dead_letter;
-    let dead_letter = transports.sink(&letters.transport, &letters.topic).await?;
-    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter, retry: None })
-}
-
-fn settings(pipeline: &Pipeline, maker: Maker) -> Settings {
-    Settings {
-        maker,
-        concurrency: pipeline.concurrency.get(),
-        in_flight: pipeline.in_flight,
-        order: pipeline.order.clone(),
-        retry: retry::Policy { in_place: pipeline.retry.in_place, delays: Vec::new() },
-        retry_topic: None,
-        checkpoint_every: pipeline.checkpoint_every,
-        drain_for: pipeline.drain_for,
-    }
-}
-
-fn open_error(error: TransportError) -> OpenError {
-    if error.is_transient() { OpenError::Later(error.to_string()) } else { OpenError::Never(error.to_string()) }
-}
-
 #[cfg(test)]
 impl Host {
     /// Pipelines without transports.
     pub(crate) fn of(handles: Vec<Handle>) -> Self {
-        Self { handles, transports: Transports::default(), sources: BTreeMap::new(), abouts: BTreeMap::new() }
+        Self { handles, transports: Transports::default(), reads: BTreeMap::new(), abouts: BTreeMap::new() }
     }
 }
 
@@ -292,18 +247,21 @@ impl Host {
             };
         }
         snapshots.iter().all(|snapshot| {
-            let infos = self.sources.get(&snapshot.pipeline).and_then(|transport| topics.get(transport.as_str()));
-            infos.is_some_and(|infos| has_read(snapshot, infos))
+            let reads = self.reads.get(&snapshot.pipeline).map(Vec::as_slice).unwrap_or_default();
+            has_read(snapshot, |topic| {
+                let from = reads.iter().find(|from| *from.topic == *topic)?;
+                topics.get(from.transport.as_str())?.iter().find(|info| info.name == topic)
+            })
         })
     }
 }
 
 /// Whether a pipeline has settled everything that its partitions hold, but what is parked and not due: where a head is
 /// held back, so is everything behind it. A partition has a checkpoint once it is ours.
-fn has_read(snapshot: &Snapshot, topics: &[TopicInfo]) -> bool {
+fn has_read<'i>(snapshot: &Snapshot, info: impl Fn(&str) -> Option<&'i TopicInfo>) -> bool {
     !snapshot.partitions.is_empty()
         && snapshot.partitions.iter().all(|state| {
-            let topic = topics.iter().find(|topic| *topic.name == *state.partition.topic);
+            let topic = info(&state.partition.topic);
             let index = usize::try_from(state.partition.index).unwrap_or(usize::MAX);
             let end = topic.and_then(|topic| topic.partitions.get(index)).map(|info| info.end);
             let base = state.checkpoint.as_ref().map(|checkpoint| checkpoint.base().0);

@@ -105,7 +105,8 @@ fn pipeline(name: &str, payloads: &[String], outside: &Arc<Outside>) -> Handle {
         let partition = Partition::new("pending", 0);
         let messages: Vec<Message> = (0..).zip(payloads.clone()).map(|(at, payload)| message(at, payload)).collect();
         let passed = Position(messages.len() as i64 - 1);
-        let assigned = Assignment { partition: partition.clone(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
+        let assigned =
+            Assignment { partition: partition.clone(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
         let batch = SourceEvent::Messages(Batch { partition, messages, lag: 5, passed });
         let source = Box::new(Told(vec![batch, SourceEvent::Assigned(vec![assigned])]));
         let router = Router { pipeline: opened.clone(), outputs: [].into(), dead_letter: outside.clone(), retry: None };

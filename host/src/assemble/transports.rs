@@ -1,6 +1,7 @@
 //! The transports of a spec: each is opened once, when it is first needed and lets itself be opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use futures::future::join_all;
@@ -9,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::model::Clock;
 use crate::spec::Plan;
 use crate::spec::plan::{Transport as Planned, TransportKind};
-use crate::transport::config::Config;
+use crate::transport::config::{Config, Topic};
 use crate::transport::{Sink, Transport, TransportError};
 
 /// Whether what a transport holds can be looked at from outside of a running host.
@@ -45,7 +46,25 @@ fn config(plan: &Plan, name: &str) -> Result<Config, TransportError> {
         TransportKind::Log(log) => (Some(log), None),
         TransportKind::Memory(memory) => (None, Some(memory)),
     };
-    Ok(Config { log, memory, lease, poll, topics })
+    Ok(Config { log, memory, lease, poll, topics: with_needs(plan, name, topics) })
+}
+
+/// Topics, and how many partitions those need that messages wait in: one a delay.
+fn with_needs(plan: &Plan, transport: &str, mut topics: BTreeMap<String, Topic>) -> BTreeMap<String, Topic> {
+    let parkings = plan.pipelines.values().filter_map(|pipeline| pipeline.retry.later.as_ref());
+    for parking in parkings.filter(|parking| parking.topic.transport == transport) {
+        let needs = u32::try_from(parking.delays.len()).ok().and_then(NonZeroU32::new);
+        topics.entry(parking.topic.topic.clone()).or_default().needs = needs;
+    }
+    topics
+}
+
+/// What was found before anything starts.
+pub(super) struct Looked<'t> {
+    /// What is wrong and does not pass by itself.
+    pub(super) errors: Vec<String>,
+    /// How many partitions a topic has, by transport and topic; of those that can be reached.
+    pub(super) partitions: BTreeMap<(&'t str, &'t str), u32>,
 }
 
 /// Some transports of a spec. Cheap to clone.
@@ -82,15 +101,23 @@ impl Transports {
         self.get(transport).await?.sink(topic).await
     }
 
-    /// What is wrong with these transports, and with these topics of them, and does not pass by itself.
-    pub(super) async fn lasting_errors(&self, topics: &BTreeSet<(&str, &str)>) -> Vec<String> {
+    /// Looks at these transports and these topics of them, and makes topics that are missing and can be made.
+    pub(super) async fn look<'t>(&self, topics: &BTreeSet<(&'t str, &'t str)>) -> Looked<'t> {
         let opened = join_all(self.names().map(async |name| (name, self.get(name).await))).await;
         let open: BTreeSet<&str> = opened.iter().filter(|(_, result)| result.is_ok()).map(|(name, _)| *name).collect();
         // A transport that could not be opened would be tried again for each of its topics.
         let topics = topics.iter().filter(|(transport, _)| open.contains(transport));
-        let sinks = join_all(topics.map(async |(transport, topic)| self.sink(transport, topic).await.err())).await;
-        let errors = opened.into_iter().filter_map(|(_, result)| result.err()).chain(sinks.into_iter().flatten());
-        errors.filter(|error| !error.is_transient()).map(|error| error.to_string()).collect()
+        let sinks = topics.map(async |place| (*place, self.sink(place.0, place.1).await));
+        let mut partitions = BTreeMap::new();
+        let mut errors: Vec<TransportError> = opened.into_iter().filter_map(|(_, result)| result.err()).collect();
+        for (place, sink) in join_all(sinks).await {
+            match sink {
+                Ok(sink) => drop(partitions.insert(place, sink.partitions())),
+                Err(error) => errors.push(error),
+            }
+        }
+        let lasting = errors.into_iter().filter(|error| !error.is_transient()).map(|error| error.to_string());
+        Looked { errors: lasting.collect(), partitions }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::transport::TransportError;
 
 mod check;
+mod checkpoint;
 mod host;
 mod pause;
 mod place;
@@ -74,6 +75,8 @@ enum Command {
     Pause(pause::Pause),
     /// Let a paused pipeline go on.
     Resume(pause::Resume),
+    /// Look at stored checkpoints.
+    Checkpoint(checkpoint::Checkpoint),
     /// Look at plugins.
     Plugin(plugin::Plugin),
 }
@@ -165,6 +168,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
         Command::Top(top) => top.obey().await,
         Command::Pause(pause) => pause.obey().await,
         Command::Resume(resume) => resume.obey().await,
+        Command::Checkpoint(checkpoint) => checkpoint.obey().await,
         Command::Plugin(plugin) => plugin.obey().await,
     }
 }

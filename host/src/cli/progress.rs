@@ -68,8 +68,8 @@ fn text(tracked: &Tracked) -> String {
     let unsettled: usize = last.partitions.iter().map(|partition| partition.unsettled).sum();
     let lag: u64 = last.partitions.iter().filter_map(|partition| partition.lag).sum();
     let mut text = format!(
-        "{} in · {} done · {skipped} skipped · {} retried · {dead} dead · {} running · {unsettled} in flight · {lag} behind",
-        counts.admitted, counts.done, counts.retried, last.running
+        "{} in · {} done · {skipped} skipped · {} retried · {} parked · {dead} dead · {} running · {unsettled} in flight · {lag} behind",
+        counts.admitted, counts.done, counts.retried, counts.parked, last.running
     );
     if counts.bytes > 0 {
         text.push_str(&format!(" · {:.1} MB/s", tracked.megabytes_per_second()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, StreamExt};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -33,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
   lockgate run -f pipelines.yaml -f production.yaml --log json
   lockgate run --only claimx-download --set pipelines.claimx-download.concurrency=50
   lockgate run --until-idle --format json
+  lockgate run --until-idle=parked
 
 SIGTERM or Ctrl-C: nothing new starts, what runs may finish within `drain_for`, checkpoints are stored.
 A second one: ends at once. Neither loses a message; what was not settled runs again.")]
@@ -42,12 +43,21 @@ pub(super) struct Run {
     /// Only these pipelines.
     #[arg(long, value_name = "PIPELINE", value_delimiter = ',')]
     only: Vec<String>,
-    /// End once nothing is unread, unsettled or due.
-    #[arg(long)]
-    until_idle: bool,
+    /// End once nothing is unread, unsettled or due; with `=parked`, nothing parked either.
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "due")]
+    until_idle: Option<Until>,
     /// How the summary at the end is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// What a run ends for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Until {
+    /// Nothing is unread, unsettled or due.
+    Due,
+    /// And nothing is parked.
+    Parked,
 }
 
 impl Run {
@@ -118,7 +128,7 @@ impl<'a> Watch<'a> {
 
     /// Until every pipeline has ended: because all of them failed, one did that takes the others along, was told to by
     /// a signal, or is idle. A pipeline that does not listen delays neither a signal nor the others.
-    async fn until_stopped(&mut self, until_idle: bool, on_fatal: OnFatal, signals: &mut Signals) {
+    async fn until_stopped(&mut self, until_idle: Option<Until>, on_fatal: OnFatal, signals: &mut Signals) {
         let pipelines = self.host.pipelines();
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,7 +140,7 @@ impl<'a> Watch<'a> {
                 biased;
                 () = signals.told(), if !stopping => true,
                 Some(()) = stops.next() => false,
-                over = self.look_around(&mut looks, until_idle && !stopping, on_fatal) => over && !stopping,
+                over = self.look_around(&mut looks, until_idle.filter(|_| !stopping), on_fatal) => over && !stopping,
             };
             if stop {
                 if self.has_failed(on_fatal) {
@@ -145,10 +155,14 @@ impl<'a> Watch<'a> {
 
     /// Looks when it is time to, and says whether the run is over: a pipeline failed that takes the others along, or
     /// nothing is left to do, if that is asked. May be dropped at any time.
-    async fn look_around(&mut self, looks: &mut Interval, until_idle: bool, on_fatal: OnFatal) -> bool {
+    async fn look_around(&mut self, looks: &mut Interval, until_idle: Option<Until>, on_fatal: OnFatal) -> bool {
         looks.tick().await;
         self.look().await;
-        self.has_failed(on_fatal) || until_idle && self.is_idle().await
+        let idle = match until_idle {
+            Some(until) => self.is_idle(until).await,
+            None => false,
+        };
+        idle || self.has_failed(on_fatal)
     }
 
     /// Whether a pipeline failed for good, where that ends the process.
@@ -158,8 +172,8 @@ impl<'a> Watch<'a> {
 
     /// Whether nothing is left to do. What one pipeline wrote last, another may not know of yet: so the topics are
     /// asked as well.
-    async fn is_idle(&self) -> bool {
-        if !self.tracked.iter().all(Tracked::is_idle) {
+    async fn is_idle(&self, until: Until) -> bool {
+        if !self.tracked.iter().all(|tracked| tracked.is_idle(until)) {
             return false;
         }
         let running = self.tracked.iter().filter(|tracked| tracked.failure.is_none());
@@ -191,6 +205,23 @@ mod tests {
     use crate::flow::pipeline::End;
     use crate::flow::supervisor::{Handle, OpenError, supervise};
 
+    #[test]
+    fn what_is_parked_is_waited_for_only_where_that_is_said() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            run: Run,
+        }
+        let until = |arguments: &[&str]| {
+            let line = <Line as clap::Parser>::try_parse_from(["run"].iter().chain(arguments));
+            line.map(|line| line.run.until_idle).map_err(|error| error.kind())
+        };
+        assert_eq!(until(&[]), Ok(None));
+        assert_eq!(until(&["--until-idle", "--only", "p"]), Ok(Some(Until::Due)));
+        assert_eq!(until(&["--until-idle=parked"]), Ok(Some(Until::Parked)));
+        assert!(until(&["--until-idle=soon"]).is_err());
+    }
+
     /// Two pipelines: one does not listen, one cannot start now and does.
     fn host() -> Host {
         let deaf = Handle::deaf("deaf");
@@ -213,13 +244,11 @@ mod tests {
         let mut watch = watch(&host);
         // Long enough that more lies in the deaf one's queue than it holds.
         let running =
-            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, OnFatal::Stay, &mut signals))
-                .await;
+            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(None, OnFatal::Stay, &mut signals)).await;
         assert_eq!((running.is_err(), ends(&host)), (true, vec![None, None]));
         tell.send_replace(true);
         let stopping =
-            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(false, OnFatal::Stay, &mut signals))
-                .await;
+            tokio::time::timeout(Duration::from_secs(60), watch.until_stopped(None, OnFatal::Stay, &mut signals)).await;
         assert_eq!((stopping.is_err(), ends(&host)), (true, vec![None, Some(End::Stopped)]));
     }
 
@@ -234,7 +263,7 @@ mod tests {
             std::future::pending::<()>().await;
         };
         let within = tokio::time::timeout(PATIENCE / 2, async {
-            tokio::join!(watch.until_stopped(false, OnFatal::Stay, &mut signals), telling)
+            tokio::join!(watch.until_stopped(None, OnFatal::Stay, &mut signals), telling)
         });
         assert!(within.await.is_err(), "the deaf one never ends");
         assert_eq!(ends(&host), [None, Some(End::Stopped)]);
@@ -252,7 +281,7 @@ mod tests {
         let host = failing();
         let (_tell, mut signals) = Signals::by_hand();
         let mut watch = watch(&host);
-        watch.until_stopped(false, OnFatal::Exit, &mut signals).await;
+        watch.until_stopped(None, OnFatal::Exit, &mut signals).await;
         let failed_end = Some(End::Failed { reason: "page 7".into() });
         assert_eq!(ends(&host), [failed_end, Some(End::Stopped)]);
         let names = ["damaged".to_owned(), "waiting".to_owned()];
@@ -266,10 +295,10 @@ mod tests {
         let (tell, mut signals) = Signals::by_hand();
         let mut watch = watch(&host);
         let minute = Duration::from_secs(60);
-        let running = tokio::time::timeout(minute, watch.until_stopped(false, OnFatal::Stay, &mut signals)).await;
+        let running = tokio::time::timeout(minute, watch.until_stopped(None, OnFatal::Stay, &mut signals)).await;
         assert_eq!((running.is_err(), &ends(&host)[1]), (true, &None));
         tell.send_replace(true);
-        watch.until_stopped(false, OnFatal::Stay, &mut signals).await;
+        watch.until_stopped(None, OnFatal::Stay, &mut signals).await;
         let names = ["damaged".to_owned(), "waiting".to_owned()];
         assert!(failed(&names, &watch.tracked).is_err(), "and the exit code is 1 at the end");
     }
@@ -282,7 +311,7 @@ mod tests {
         let run = |address: std::net::SocketAddr| {
             std::fs::write(&spec, format!("lockgate: 1\nadmin: {{ listen: '{address}' }}\n")).unwrap();
             let spec = SpecFiles { files: vec![spec.clone()], sets: Vec::new() };
-            Run { spec, only: Vec::new(), until_idle: true, format: Format::Json }
+            Run { spec, only: Vec::new(), until_idle: Some(Until::Due), format: Format::Json }
         };
         let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let Err(Failure::Runtime(error)) = run(taken.local_addr().unwrap()).obey(&progress).await else {

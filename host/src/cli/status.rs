@@ -217,7 +217,7 @@ async fn rows<'a>(transport: &dyn Transport, pipeline: &'a Pipeline) -> Result<V
 /// | stored | from behind its base, or from the oldest kept one if that is later, to the end, less what is settled there |
 /// | none, `start: earliest` | all that are kept |
 /// | none, `start: latest` | none: the group begins with what is written once it runs |
-fn lag(info: &PartitionInfo, stored: Option<&Checkpoint>, start: Start) -> u64 {
+pub(super) fn lag(info: &PartitionInfo, stored: Option<&Checkpoint>, start: Start) -> u64 {
     let Some(checkpoint) = stored else {
         return if start == Start::Latest { 0 } else { length(info.first, info.end) };
     };

@@ -67,7 +67,7 @@ async fn topic(messages: &[(u32, u64)]) -> Small {
     let times = Mutex::new(messages.iter().map(|message| message.1).collect::<Vec<_>>().into_iter().chain(1000..));
     let clock = Clock::from_fn(move || Timestamp(times.lock().unwrap().next().unwrap()));
     let create = Create { partitions: NonZeroU32::new(2), ..Create::default() };
-    let topics = [("claims".to_owned(), Topic { name: None, create: Some(create) })].into();
+    let topics = [("claims".to_owned(), Topic { create: Some(create), ..Topic::default() })].into();
     let memory = Memory::new("bus", topics, clock);
     assert!(memory.sink("claims").await.is_ok(), "an empty topic is one, too");
     for (partition, _) in messages {

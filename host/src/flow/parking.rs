@@ -7,14 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config::LONGEST_DELAY;
 use super::dead_letter::Maker;
 use super::history::history;
 use super::retry::{Step, Tries};
 use super::triage::cut_failure;
 use crate::model::{Headers, Message, MessageId, Origin, Partition, Position, Record, Timestamp, header};
-
-/// No record waits longer, whatever it says; also the longest delay that makes sense in a spec.
-pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Headers of the host that a message keeps when it is read back. Those of what was spilled tell where the rest of it
 /// lies, so nobody takes what is left for the whole.

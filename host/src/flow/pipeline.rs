@@ -45,7 +45,7 @@ macro_rules! tell {
         $level!(
             pipeline = %$self.settings.maker.pipeline,
             partition = %$work.message.origin.partition,
-            offset = $work.position().0,
+            offset = $work.message.origin.position.0,
             message_id = %$work.message.id,
             trace_id = $work.message.trace_id(),
             $($fact)+

@@ -25,20 +25,6 @@ const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
     ),
     (&["endpoints", "*", "auth"], "oauth2", "this version has no oauth2 sign-in", "use `bearer`, `basic` or `header`"),
     (&["plugins", "*", "isolation"], "shared", "this version has no isolation `shared`", "use `exclusive` or `fresh`"),
-    (
-        &["pipelines", "*", "retry"],
-        "later",
-        "this version has no `retry.later`: messages are not parked",
-        "leave it out; `retry.in_place` holds a message while it waits",
-    ),
-    (&["defaults", "retry"], "later", "this version has no `retry.later`: messages are not parked", "leave it out"),
-    (
-        &["pipelines", "*", "dead_letter"],
-        "spill",
-        "this version has no `spill` of dead letters",
-        "leave it out; dead letters go to the topic whole",
-    ),
-    (&["defaults", "dead_letter"], "spill", "this version has no `spill` of dead letters", "leave it out"),
     (&[], "tables", "this version has no tables", "leave it out"),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::diagnostic::Diagnostics;
 pub use super::shape::SecretSource;
-use crate::flow::config::{InFlight, OnFatal, Order, Retry};
+use crate::flow::config::{InFlight, InPlace, OnFatal, Order};
 use crate::model::Period;
 use crate::plugin::config::Grants;
 use crate::transport::{OnLostPosition, Start, log, memory};
@@ -82,11 +82,35 @@ pub struct Pipeline {
     /// When to try again.
     pub retry: Retry,
     /// Where messages go that cannot be processed.
-    pub dead_letter: Topic,
+    pub dead_letter: DeadLetter,
     /// How often checkpoints are stored.
     pub checkpoint_every: Duration,
     /// How long running messages may take to finish when the pipeline stops.
     pub drain_for: Duration,
+}
+
+impl Pipeline {
+    /// Every topic that it reads, its source first: also the one that its messages wait in, in the same group, from
+    /// the beginning on.
+    pub fn reads(&self) -> Vec<From> {
+        let parked = self.retry.later.as_ref().map(|parking| From {
+            transport: parking.topic.transport.clone(),
+            topic: parking.topic.topic.as_str().into(),
+            start: Start::Earliest,
+            ..self.from.clone()
+        });
+        std::iter::once(self.from.clone()).chain(parked).collect()
+    }
+
+    /// Every topic that it writes to. One may come more than once.
+    pub fn writes(&self) -> impl Iterator<Item = &Topic> {
+        let outputs = self.outputs.values().filter_map(|target| match target {
+            Target::Topic(topic) => Some(topic),
+            Target::Discard => None,
+        });
+        let parking = self.retry.later.as_ref().map(|parking| &parking.topic);
+        [&self.dead_letter.topic].into_iter().chain(parking).chain(outputs)
+    }
 }
 
 /// The topic that a pipeline reads.
@@ -102,6 +126,34 @@ pub struct From {
     pub start: Start,
     /// What to do when unsettled messages are no longer kept.
     pub on_lost_position: OnLostPosition,
+}
+
+/// When to try again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Retry {
+    /// Tries that hold the message's place.
+    pub in_place: InPlace,
+    /// Where it waits for further rounds of them, if there are any.
+    pub later: Option<Parking>,
+}
+
+/// Where messages wait for their next round, and how long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parking {
+    /// The topic. Every pipeline of the spec that parks there has the same delays and a group of its own, and nothing
+    /// else is written there.
+    pub topic: Topic,
+    /// The wait after each failed round: at least one, and none shorter than the one before it.
+    pub delays: Vec<Duration>,
+}
+
+/// Where messages go that cannot be processed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// The topic.
+    pub topic: Topic,
+    /// The store, by its name in the plan, for what the topic does not take.
+    pub spill: Option<String>,
 }
 
 /// A topic of a transport.

@@ -74,7 +74,7 @@ pub struct Pipeline {
     /// When to try again.
     pub retry: Part<Retry>,
     /// Where messages go that cannot be processed.
-    pub dead_letter: Part<Topic>,
+    pub dead_letter: Part<DeadLetter>,
     /// How often checkpoints are stored; `1s` where absent.
     pub checkpoint_every: Part<Period>,
     /// How long running messages may take to finish when the pipeline stops; `30s` where absent.
@@ -105,6 +105,19 @@ pub struct Topic {
     pub transport: Option<String>,
     /// The topic's name.
     pub topic: Option<String>,
+}
+
+/// Where messages go that cannot be processed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLetter {
+    /// The transport; may be left out where there is only one.
+    pub transport: Option<String>,
+    /// The topic's name.
+    pub topic: Option<String>,
+    /// The store for payloads and headers that the topic does not take, or `none`. It needs no grant: the host writes
+    /// it, not the plugin.
+    pub spill: Option<String>,
 }
 
 /// Where an output goes.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::spread::DEFAULT_PARTITIONS;
 use crate::model::{Period, Size};
 
 /// How long a lease lasts.
@@ -70,6 +71,17 @@ pub struct Topic {
     /// has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
+    /// The partitions that what uses it needs. Not of the spec: the host knows it from the pipelines.
+    #[serde(skip)]
+    pub needs: Option<NonZeroU32>,
+}
+
+impl Topic {
+    /// How many partitions it is made with: as many as `create` says, else as what uses it needs, and 4 at least.
+    pub fn partitions(&self) -> u32 {
+        let said = self.create.as_ref().and_then(|create| create.partitions);
+        said.map_or_else(|| self.needs.map_or(0, u32::from).max(DEFAULT_PARTITIONS), u32::from)
+    }
 }
 
 /// How to create a topic.
@@ -94,4 +106,19 @@ pub struct Retention {
     /// At most so many bytes a topic; the newest message of a partition stays all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_made_with_the_partitions_that_are_said_else_needed_and_with_four_at_least() {
+        let partitions = |said, needs| {
+            let create = Create { partitions: NonZeroU32::new(said), ..Create::default() };
+            Topic { create: Some(create), needs: NonZeroU32::new(needs), ..Topic::default() }.partitions()
+        };
+        assert_eq!([partitions(0, 0), partitions(0, 3), partitions(0, 6), partitions(2, 6)], [4, 4, 6, 2]);
+        assert_eq!(Topic { needs: NonZeroU32::new(6), ..Topic::default() }.partitions(), 6);
+    }
 }

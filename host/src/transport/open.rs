@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn topics_are_listed_by_every_name_that_reads_them() {
-        let named = |name: &str| config::Topic { name: Some(name.to_owned()), create: None };
+        let named = |name: &str| config::Topic { name: Some(name.to_owned()), ..config::Topic::default() };
         let topics = BTreeMap::from([("a".to_owned(), named("x")), ("b".to_owned(), named("x"))]);
         let physical = ["x", "a", "y"].map(|name| (name.to_owned(), Vec::new())).into();
         let names: Vec<String> = named_as_in_the_spec(&topics, physical).into_iter().map(|topic| topic.name).collect();
@@ -86,7 +86,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_topic_that_is_read_by_its_own_name_is_listed_though_the_spec_has_another_name_for_it() {
-        let topics = BTreeMap::from([("a".to_owned(), config::Topic { name: Some("x".to_owned()), create: None })]);
+        let topics = BTreeMap::from([(
+            "a".to_owned(),
+            config::Topic { name: Some("x".to_owned()), ..config::Topic::default() },
+        )]);
         let memory = config::Config { topics, ..config(None, Some(memory::Config {})) };
         let transport = open("bus", &memory, Clock::system()).unwrap();
         let record = crate::model::Record { partition: Some(0), ..crate::model::Record::default() };

@@ -79,7 +79,7 @@ impl Driver {
             checkpoint_limit: setup.checkpoint_limit,
         };
         let create = |partitions| Create { partitions: NonZeroU32::new(partitions), ..Create::default() };
-        let topic = |partitions| TopicConfig { name: None, create: Some(create(partitions)) };
+        let topic = |partitions| TopicConfig { create: Some(create(partitions)), ..TopicConfig::default() };
         let one = OUTPUTS.iter().chain([&LETTERS]).map(|name| ((*name).to_owned(), topic(1)));
         let topics: BTreeMap<_, _> = one.chain([(WORK.to_owned(), topic(setup.partitions))]).collect();
         let memory = Memory::new("bus", topics, clock());
@@ -219,7 +219,8 @@ impl Driver {
         for name in OUTPUTS {
             outputs.insert(name.to_owned(), Route::Topic(self.topic(life, name).await));
         }
-        let router = Router { pipeline: PIPELINE.into(), outputs, dead_letter: self.topic(life, LETTERS).await };
+        let router =
+            Router { pipeline: PIPELINE.into(), outputs, dead_letter: self.topic(life, LETTERS).await, retry: None };
         let plugin = Arc::new(Scripted { shared: self.shared.clone(), life });
         let parts = Parts { source, plugin, router: Arc::new(router), clock: clock() };
         let (commands, mut inbox) = mpsc::channel(4);

@@ -11,6 +11,7 @@ use super::fate::PIPELINE;
 use crate::flow::config::{self, Order};
 use crate::flow::dead_letter::Maker;
 use crate::flow::pipeline::Settings;
+use crate::flow::retry::Policy;
 use crate::model::{Period, Size};
 
 /// The header that may decide order.
@@ -85,7 +86,8 @@ impl Setup {
             concurrency: self.concurrency,
             in_flight: config::InFlight { messages: NonZeroUsize::new(self.window).unwrap(), bytes: Size(self.bytes) },
             order: self.order.clone(),
-            retry: config::Retry { in_place },
+            retry: Policy { in_place, delays: Vec::new() },
+            retry_topic: None,
             checkpoint_every: self.checkpoint_every,
             drain_for: self.drain_for,
         }

@@ -15,7 +15,8 @@ impl Running {
     /// Runs what a source tells, each at its second. The dead-letter topic is unavailable for as many writes as told.
     fn start(order: config::Order, script: Vec<(u64, SourceEvent)>, unavailable: usize) -> Self {
         let start = Instant::now();
-        let assignment = Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
+        let assignment =
+            Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
         let assigned = [(0, SourceEvent::Assigned(vec![assignment]))];
         let at = |(seconds, event)| (start + Duration::from_secs(seconds), event);
         let events = assigned.into_iter().chain(script).map(at).collect();
@@ -117,7 +118,12 @@ fn at_rest(order: config::Order) -> Pipeline {
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let mut pipeline = Pipeline::new(settings(order), parts);
-    pipeline.in_flight.assign(vec![Assignment { partition: partition(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None }]);
+    pipeline.in_flight.assign(vec![Assignment {
+        partition: partition(),
+        epoch: Epoch(1),
+        checkpoint: None,
+        checkpoint_limit: None,
+    }]);
     pipeline
 }
 

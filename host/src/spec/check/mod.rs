@@ -5,12 +5,16 @@
 //! |---|---|
 //! | `sections` | transports, stores, endpoints, plugins, secrets, each by itself |
 //! | `urls` | base URLs and allow-lists |
-//! | `pipelines` | where a pipeline reads and writes, its bounds, and pipelines among each other |
+//! | `pipelines` | where a pipeline reads and writes, and its bounds |
+//! | `failures` | where it parks and where its dead letters go |
+//! | `neighbours` | pipelines among each other: who reads and writes which topic |
 //! | `bindings` | a pipeline against its plugin: config, outputs, grants |
 //! | `config_schema` | a config against the plugin's JSON Schema |
 
 mod bindings;
 mod config_schema;
+mod failures;
+mod neighbours;
 mod pipelines;
 mod sections;
 mod urls;

@@ -1,11 +1,11 @@
-//! Pipelines: where they read and write, their bounds, and what they do to each other.
+//! Pipelines, each by itself: where they read and write, and their bounds.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::Checker;
-use crate::flow::config::{InFlight, Order, Retry};
+use crate::flow::config::{InFlight, Order};
 use crate::model::Period;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::near::did_you_mean;
@@ -35,7 +35,7 @@ impl<'a> Checker<'a> {
                 None => {}
             }
         }
-        self.readers_of_the_same(written);
+        self.among_each_other(written);
         sound
     }
 
@@ -57,10 +57,8 @@ impl<'a> Checker<'a> {
     fn pipeline(&mut self, name: &str, written: &shape::Pipeline) -> Option<Pipeline> {
         let spot = self.at(&["pipelines", name]);
         let from = self.source(name, written, spot);
-        let dead_letter = self.dead_letter(&written.dead_letter, spot);
-        if let (Some(from), Some(dead_letter)) = (&from, &dead_letter) {
-            self.letters_lead_away(from, dead_letter, spot);
-        }
+        let retry = self.retry(written, from.as_ref(), spot);
+        let dead_letter = self.dead_letter(&written.dead_letter, from.as_ref(), spot);
         let outputs = self.outputs(written, spot);
         let plugin = self.plugin_name(&written.plugin, spot);
         let grants = self.grants(&written.grants, spot);
@@ -83,7 +81,7 @@ impl<'a> Checker<'a> {
             concurrency: concurrency?,
             in_flight: in_flight?,
             order: written.order.or(Order::default())?,
-            retry: written.retry.or(Retry::default())?,
+            retry: retry?,
             dead_letter: dead_letter?,
             checkpoint_every: checkpoint_every.0,
             drain_for: written.drain_for.or(DRAIN_FOR)?.0,
@@ -103,25 +101,6 @@ impl<'a> Checker<'a> {
             start: from.start,
             on_lost_position: from.on_lost_position,
         })
-    }
-
-    fn dead_letter(&mut self, written: &Part<shape::Topic>, spot: Spot<'a>) -> Option<Topic> {
-        let letter = self.required(written, "dead_letter", spot)?;
-        self.topic(letter.transport.as_deref(), letter.topic.as_deref(), spot.key("dead_letter"))
-    }
-
-    fn letters_lead_away(&mut self, from: &From, dead_letter: &Topic, spot: Spot<'a>) {
-        let source = (from.transport.as_str(), self.physical(&from.transport, &from.topic));
-        if source == (dead_letter.transport.as_str(), self.physical(&dead_letter.transport, &dead_letter.topic)) {
-            self.report(
-                Diagnostic::error(
-                    "wrong-value",
-                    spot.keys(&["dead_letter", "topic"]).place(),
-                    "dead letters would come back: this is the topic that the pipeline reads",
-                )
-                .related(spot.keys(&["from", "topic"]).place(), "read here"),
-            );
-        }
     }
 
     fn outputs(&mut self, written: &shape::Pipeline, spot: Spot<'a>) -> Option<BTreeMap<String, Target>> {
@@ -175,7 +154,7 @@ impl<'a> Checker<'a> {
     }
 
     /// A topic of a transport. The transport may be left out where there is only one.
-    fn topic(&mut self, transport: Option<&str>, topic: Option<&str>, spot: Spot<'a>) -> Option<Topic> {
+    pub(super) fn topic(&mut self, transport: Option<&str>, topic: Option<&str>, spot: Spot<'a>) -> Option<Topic> {
         let transport = self.transport_name(transport, spot);
         match topic {
             None => {
@@ -215,41 +194,11 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A topic's own name in the system behind its transport.
-    fn physical(&self, transport: &str, topic: &str) -> String {
-        let config = self.loaded.spec.transports.get(transport).and_then(Part::get);
-        let name = config.and_then(|config| config.topics.get(topic)).and_then(|topic| topic.name.clone());
-        name.unwrap_or_else(|| topic.to_owned())
-    }
-
-    /// Two pipelines of one group share a topic's partitions, so that each would miss what the other gets.
-    fn readers_of_the_same(&mut self, written: &'a BTreeMap<String, shape::Pipeline>) {
-        let mut readers: BTreeMap<(String, String, &str), &str> = BTreeMap::new();
-        let only = self.names("transports").and_then(|names| match names.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        });
-        for (name, pipeline) in written {
-            let Some(from) = pipeline.from.get() else { continue };
-            let (Some(transport), Some(topic)) = (from.transport.as_deref().or(only), &from.topic) else { continue };
-            let group = from.group.as_deref().unwrap_or(name);
-            let key = (transport.to_owned(), self.physical(transport, topic), group);
-            let Some(other) = readers.insert(key, name) else { continue };
-            self.report(
-                Diagnostic::error("wrong-value", self.at(&["pipelines", name, "from"]).named(), format!(
-                    "the pipelines `{other}` and `{name}` read the same topic in the same group, so each would miss messages"
-                ))
-                .related(self.at(&["pipelines", other, "from"]).named(), "the other one")
-                .help("give each a `group` of its own"),
-            );
-        }
-    }
-
-    fn lacks(&mut self, key: &str, spot: Spot<'a>) {
+    pub(super) fn lacks(&mut self, key: &str, spot: Spot<'a>) {
         self.error("missing-key", spot.named(), format!("`{}` lacks the key `{key}`", spot.name()));
     }
 
-    fn required<'p, T>(&mut self, part: &'p Part<T>, key: &str, spot: Spot<'a>) -> Option<&'p T> {
+    pub(super) fn required<'p, T>(&mut self, part: &'p Part<T>, key: &str, spot: Spot<'a>) -> Option<&'p T> {
         if matches!(part, Part::Absent) {
             self.lacks(key, spot);
         }

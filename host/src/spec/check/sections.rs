@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Checker;
+use super::failures::NO_STORE;
 use super::urls::{AllowFault, UrlFault, allow_entry, base_url};
 use crate::admin::config::Config as Admin;
 use crate::egress::config::{Auth, Config as Endpoint};
@@ -81,7 +82,10 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn stores(&mut self) -> BTreeMap<String, Store> {
-        self.section("stores", &self.loaded.spec.stores, |checker, _, store, spot| {
+        self.section("stores", &self.loaded.spec.stores, |checker, name, store, spot| {
+            if name == NO_STORE {
+                checker.error("wrong-value", spot.named(), "`none` is no name of a store: it is the word for no store");
+            }
             match store {
                 Store::Memory {} => {}
                 Store::Directory { path } => {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{RIGHT, SHA256, checked, edited, loaded, wrong};
 use crate::flow::config::{OnFatal, Order};
-use crate::spec::plan::{SecretSource, Target, Topic, TransportKind};
+use crate::spec::plan::{DeadLetter, Parking, SecretSource, Target, Topic, TransportKind};
 use crate::spec::{Descriptions, check};
 use crate::transport::{OnLostPosition, Start};
 
@@ -27,7 +27,10 @@ fn a_right_spec_is_a_plan() {
     assert_eq!(fetch.config, json!({ "domain": "claimx", "endpoint": "media", "store": "cache" }));
     let topic = |name: &str| Topic { transport: "bus".to_owned(), topic: name.to_owned() };
     assert_eq!(fetch.outputs["cached"], Target::Topic(topic("cached")));
-    assert_eq!(fetch.dead_letter, topic("letters"));
+    assert_eq!(fetch.dead_letter, DeadLetter { topic: topic("letters"), spill: Some("lake".to_owned()) });
+    let delays = [5, 10, 10, 40].map(|minutes| Duration::from_secs(minutes * 60)).into();
+    assert_eq!(fetch.retry.later, Some(Parking { topic: topic("parked"), delays }));
+    assert_eq!(fetch.retry.in_place.attempts.get(), 3);
     assert_eq!(fetch.order, Order::Header("project-id".to_owned()));
     assert_eq!(fetch.concurrency.get(), 25);
     assert_eq!(fetch.drain_for, Duration::from_secs(30));
@@ -44,6 +47,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(pipeline.in_flight.messages.get(), 1000);
     assert_eq!((pipeline.checkpoint_every, pipeline.drain_for), (Duration::from_secs(1), Duration::from_secs(30)));
     assert_eq!((pipeline.config.clone(), pipeline.outputs.len()), (json!({}), 0));
+    assert_eq!((&pipeline.retry.later, &pipeline.dead_letter.spill), (&None, &None));
     assert_eq!((plan.admin, plan.on_fatal), (None, OnFatal::Stay));
 }
 
@@ -78,7 +82,7 @@ fn names_lead_somewhere() {
             "`elsewhere` unknown-name: no transport is called `elsewhere` (known: `bus`)",
         ),
         (
-            "dead_letter: { topic: letters }",
+            "dead_letter: { topic: letters, spill: lake }",
             "dead_letter: { transport: bsu, topic: letters }",
             "`bsu` unknown-name: no transport is called `bsu` (did you mean `bus`?)",
         ),
@@ -323,7 +327,7 @@ fn leases_last_longer_than_the_time_between_looks() {
 fn several_transports_are_told_apart() {
     let second = ("stores:\n", "  other: { memory: {} }\nstores:\n");
     let said = edited(&[second]);
-    assert_eq!(said.len(), 3, "{said:#?}");
+    assert_eq!(said.len(), 4, "{said:#?}");
     for line in &said {
         assert!(
             line.ends_with(
@@ -336,7 +340,8 @@ fn several_transports_are_told_apart() {
         second,
         ("{ topic: pending,", "{ transport: bus, topic: pending,"),
         ("{ topic: cached }", "{ transport: other, topic: cached }"),
-        ("{ topic: letters }", "{ transport: other, topic: letters }"),
+        ("{ topic: letters,", "{ transport: other, topic: letters,"),
+        ("{ topic: parked,", "{ transport: bus, topic: parked,"),
     ];
     assert_eq!(edited(&named), Vec::<String>::new());
 }
@@ -355,7 +360,7 @@ fn pipelines_do_not_take_each_others_messages() {
 fn dead_letters_do_not_come_back() {
     for topic in ["pending", "prod-pending"] {
         wrong(
-            "dead_letter: { topic: letters }",
+            "dead_letter: { topic: letters, spill: lake }",
             &format!("dead_letter: {{ topic: {topic} }}"),
             &[&format!(
                 "`{topic}` wrong-value: dead letters would come back: this is the topic that the pipeline reads"
@@ -369,13 +374,13 @@ fn a_pipelines_needs_and_bounds() {
     for (old, new, expected) in [
         ("from: { topic: pending, start: latest, on_lost_position: earliest }", "drain_for: 1s", None),
         (
-            "  dead_letter: { topic: letters }",
+            "  dead_letter: { topic: letters, spill: lake }",
             "  order: key",
             Some("`fetch` missing-key: `fetch` lacks the key `dead_letter`"),
         ),
         ("plugin: download", "plugin: ~", Some("`fetch` missing-key: `fetch` lacks the key `plugin`")),
         ("{ topic: pending, start", "{ start", Some("`from` missing-key: `from` lacks the key `topic`")),
-        ("{ topic: letters }", "{ topic: \"\" }", Some("`\"\"` wrong-value: a topic's name is empty")),
+        ("{ topic: letters,", "{ topic: \"\",", Some("`\"\"` wrong-value: a topic's name is empty")),
         ("start: latest", "group: \"\"", Some("`\"\"` wrong-value: this is empty")),
         (
             "${CONCURRENCY:-25}",

@@ -1,5 +1,6 @@
 //! Specs in, diagnostics out. `RIGHT` is a spec that uses everything; each case is an edit of it and what is then said.
 
+mod failures;
 mod meaning;
 mod overlays;
 mod rendering;
@@ -21,6 +22,7 @@ transports:
     log: { path: data/bus }
     topics:
       pending: { name: prod-pending, create: { partitions: 8, retention: { age: 7d, size: 10GiB } } }
+      parked: { create: { partitions: 8, retention: { age: 25h } } }
 stores:
   cache: { directory: { path: data/cache } }
   lake: { azure: { account: acme, container: lake, auth: { key: "${secrets.lake_key}" } } }
@@ -43,7 +45,7 @@ plugins:
     limits: { memory: 64MiB, cpu: 2s, stall: 120s }
     isolation: exclusive
 defaults:
-  dead_letter: { topic: letters }
+  dead_letter: { topic: letters, spill: lake }
 pipelines:
   fetch:
     from: { topic: pending, start: latest, on_lost_position: earliest }
@@ -55,7 +57,9 @@ pipelines:
     concurrency: ${CONCURRENCY:-25}
     in_flight: { messages: 1000, bytes: 64MiB }
     order: { header: project-id }
-    retry: { in_place: { attempts: 3, first: 200ms, max: 5s } }
+    retry:
+      in_place: { attempts: 3, first: 200ms, max: 5s }
+      later: { topic: parked, delays: [5m, 10m, 10m, 40m], overtake: allowed }
     checkpoint_every: 1s
     drain_for: 30s
 "#;

@@ -31,7 +31,7 @@ fn each_value_keeps_its_own_file_and_line() {
     assert_eq!(
         said(&diagnostics),
         [
-            "base.yaml:47:16 `soon` wrong-value: `drain_for`: `soon` is not a duration: write a number and a unit, such as `200ms`, `30s`, `5m` or `1h30m`",
+            "base.yaml:50:16 `soon` wrong-value: `drain_for`: `soon` is not a duration: write a number and a unit, such as `200ms`, `30s`, `5m` or `1h30m`",
             "production.yaml:2:25 `pth` unknown-key: unknown key `pth` (did you mean `path`?)",
             "production.yaml:5:18 `lots` wrong-value: `concurrency` takes a number, not a string",
             "--set:1:24 `dwnload` unknown-name: no plugin is called `dwnload` (did you mean `download`?)",

@@ -14,9 +14,9 @@ fn a_diagnostic_shows_file_line_column_snippet_and_help() {
         rendered(&text),
         "\
 error[unknown-key]: unknown key `concurency`
-  --> pipelines.yaml:42:5
+  --> pipelines.yaml:43:5
    |
-42 |     concurency: ${CONCURRENCY:-25}
+43 |     concurency: ${CONCURRENCY:-25}
    |     ^^^^^^^^^^
    |
    = help: did you mean `concurrency`?
@@ -32,11 +32,11 @@ fn what_belongs_together_is_shown_together() {
         rendered(&text),
         "\
 error[duplicate-key]: the key `plugin` stands here a second time
-  --> pipelines.yaml:38:5
+  --> pipelines.yaml:39:5
    |
-37 |     plugin: download
-   |     ------ first here
 38 |     plugin: download
+   |     ------ first here
+39 |     plugin: download
    |     ^^^^^^
 
 "

@@ -38,6 +38,9 @@ fn every_scalar_takes_a_variable_but_a_secret() {
         ("order: { header: project-id }", "order: ${O}"),
         ("lockgate: 1", "lockgate: ${L:-1}"),
         ("attempts: 3", "attempts: \"${A}\""),
+        ("delays: [5m,", "delays: [\"${D}\","),
+        ("overtake: allowed", "overtake: \"${O}\""),
+        ("spill: lake", "spill: none"),
     ] {
         assert!(RIGHT.contains(old), "{old}");
         assert_eq!(faults(&seen(&RIGHT.replace(old, new))), Vec::<String>::new(), "{new}");
@@ -53,6 +56,10 @@ fn what_the_reader_refuses_is_refused() {
         ("attempts: 3", "attempts: 0"),
         ("scratch: { memory: {} }", "scratch: { memory: {}, directory: {} }"),
         ("order: { header: project-id }", "order: keys"),
+        ("overtake: allowed", "overtake: forbidden"),
+        ("delays: [5m,", "delays: [soon,"),
+        ("later: { topic", "later: { topics"),
+        ("spill: lake", "spil: lake"),
         ("cached: { topic: cached }", "cached: drop"),
         ("lockgate: 1", "lockgate: 2"),
     ] {

@@ -181,16 +181,6 @@ fn what_this_version_does_not_have_is_not_called_unknown() {
             "`shared` not-in-this-version: this version has no isolation `shared` (use `exclusive` or `fresh`)",
         ),
         (
-            "retry: {",
-            "retry: { later: { topic: t, delays: [5m] },",
-            "`later` not-in-this-version: this version has no `retry.later`: messages are not parked (leave it out; `retry.in_place` holds a message while it waits)",
-        ),
-        (
-            "    drain_for: 30s",
-            "    dead_letter: { topic: letters, spill: lake }",
-            "`spill` not-in-this-version: this version has no `spill` of dead letters (leave it out; dead letters go to the topic whole)",
-        ),
-        (
             "basic: { encoded: \"${secrets.claimx_token}\" }",
             "oauth2: {}",
             "`oauth2` not-in-this-version: this version has no oauth2 sign-in (use `bearer`, `basic` or `header`)",

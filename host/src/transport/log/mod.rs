@@ -91,9 +91,10 @@ impl Log {
     /// A topic, made where missing, and kept as its config says.
     async fn find_or_create(&self, topic: &str) -> Result<Arc<Topic>, TransportError> {
         let (name, physical) = self.names(topic);
-        let create = self.topics.get(topic).and_then(|topic| topic.create.clone());
-        let wanted = create.as_ref().and_then(|create| create.partitions).map(u32::from);
-        let job = move |connection: &Connection| topics::find_or_create(connection, &name, &physical, create.as_ref());
+        let config = self.topics.get(topic).cloned();
+        let create = config.as_ref().and_then(|config| config.create.as_ref());
+        let wanted = create.and_then(|create| create.partitions).map(u32::from);
+        let job = move |connection: &Connection| topics::find_or_create(connection, &name, &physical, config.as_ref());
         let is_new = self.known(topic).is_none();
         let (found, earlier) = self.store.database.write(0, job).await.map_err(|error| failure(&self.name, error))?;
         if let Some(Retention { age, size }) = earlier.filter(|_| is_new) {

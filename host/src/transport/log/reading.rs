@@ -51,7 +51,15 @@ impl Reading {
         let passed = cursor.pass_what_is_gone(bounds.first, subscription);
         let checkpoint = Some(cursor.checkpoint().clone());
         self.owned.insert(index, Owned { epoch, cursor, asked: false });
-        (Assignment { partition, epoch: Epoch(u64::try_from(epoch).unwrap_or(0)), checkpoint, checkpoint_limit: None }, passed)
+        (
+            Assignment {
+                partition,
+                epoch: Epoch(u64::try_from(epoch).unwrap_or(0)),
+                checkpoint,
+                checkpoint_limit: None,
+            },
+            passed,
+        )
     }
 
     /// Ends what `over` says of partition and ownership; answers the partitions.

@@ -219,7 +219,7 @@ async fn a_folder_is_opened_once_in_a_process_and_closed_with_the_last() {
 async fn a_topic_has_the_partitions_and_the_name_that_the_spec_says() {
     let folder = tempfile::tempdir().unwrap();
     let create = Some(Create { partitions: 7.try_into().ok(), ..Create::default() });
-    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("prod-t".into()), create })]);
+    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("prod-t".into()), create, needs: None })]);
     let log = with(&folder, QUICK, topics, Clock::system());
     write(&log, vec![record("a")]).await[0].clone().unwrap();
     log.sink("u").await.unwrap();

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::schema::LOGS;
 use crate::storage::sqlite::Error;
 use crate::transport::PartitionInfo;
-use crate::transport::config::{Create, Retention};
+use crate::transport::config::{Retention, Topic as TopicConfig};
 use crate::transport::spread::DEFAULT_PARTITIONS;
 
 /// A topic. Never changes once it is made.
@@ -58,18 +58,18 @@ pub(super) fn find_or_create(
     connection: &Connection,
     name: &Arc<str>,
     physical: &Arc<str>,
-    create: Option<&Create>,
+    config: Option<&TopicConfig>,
 ) -> Result<(Topic, Option<Retention>), Error> {
     let topic = match find(connection, name, physical)? {
         Some(topic) => topic,
         None => {
-            let partitions = create.and_then(|create| create.partitions).map_or(DEFAULT_PARTITIONS, Into::into);
+            let partitions = config.map_or(DEFAULT_PARTITIONS, TopicConfig::partitions);
             let id = insert(connection, physical)?;
             let logs = (0..partitions).map(|part| insert_log(connection, id, part)).collect::<Result<_, _>>()?;
             Topic { id, name: name.clone(), physical: physical.clone(), logs }
         }
     };
-    let earlier = match create {
+    let earlier = match config.and_then(|config| config.create.as_ref()) {
         Some(create) => {
             set_retention(connection, topic.id, create.retention)?;
             None

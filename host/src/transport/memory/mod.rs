@@ -69,8 +69,7 @@ impl Shared {
 
     /// Makes a topic where missing; says how many partitions it has.
     fn make(&self, topic: &str) -> u32 {
-        let create = self.topics.get(topic).and_then(|topic| topic.create.as_ref());
-        self.change(|state| state.topic(&self.physical(topic), create).partitions())
+        self.change(|state| state.topic(&self.physical(topic), self.topics.get(topic)).partitions())
     }
 }
 

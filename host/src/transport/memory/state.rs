@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::group::Group;
 use crate::model::{Checkpoint, Message, Position, Timestamp};
-use crate::transport::config::{Create, Retention};
+use crate::transport::config::{self, Retention};
 use crate::transport::spread::DEFAULT_PARTITIONS;
 use crate::transport::{PartitionInfo, Start};
 
@@ -51,12 +51,12 @@ pub(super) struct Log {
 
 impl State {
     /// A topic, made where missing.
-    pub(super) fn topic(&mut self, name: &str, create: Option<&Create>) -> &mut Topic {
+    pub(super) fn topic(&mut self, name: &str, config: Option<&config::Topic>) -> &mut Topic {
         let topic = self.topics.entry(name.to_owned()).or_insert_with(|| {
-            let partitions = create.and_then(|create| create.partitions).map_or(DEFAULT_PARTITIONS, Into::into);
+            let partitions = config.map_or(DEFAULT_PARTITIONS, config::Topic::partitions);
             Topic { logs: (0..partitions).map(|_| Log::default()).collect(), ..Topic::default() }
         });
-        if let Some(create) = create {
+        if let Some(create) = config.and_then(|config| config.create.as_ref()) {
             topic.retention = create.retention;
         }
         topic

@@ -202,7 +202,7 @@ async fn old_messages_and_those_above_the_size_go() {
     let time = Arc::new(std::sync::atomic::AtomicU64::new(1_000));
     let retention = Retention { age: Some(Period::from_millis(500)), size: Some(Size(30)) };
     let create = Some(Create { partitions: None, retention });
-    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("physical".into()), create })]);
+    let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("physical".into()), create, needs: None })]);
     let wall = time.clone();
     let memory = Memory::new("bus", topics, Clock::from_fn(move || Timestamp(wall.load(Ordering::Relaxed))));
     write(&memory, 5).await;
@@ -219,7 +219,7 @@ async fn old_messages_and_those_above_the_size_go() {
 async fn the_newest_message_stays_though_it_is_larger_than_its_topic_may_be() {
     let retention = Retention { age: None, size: Some(Size(5)) };
     let create = Some(Create { partitions: None, retention });
-    let memory = memory(BTreeMap::from([("t".to_owned(), TopicConfig { name: None, create })]));
+    let memory = memory(BTreeMap::from([("t".to_owned(), TopicConfig { create, ..TopicConfig::default() })]));
     write(&memory, 3).await;
     let bounds = memory.topics().await.unwrap()[0].partitions[0];
     assert_eq!(bounds, crate::transport::PartitionInfo { first: 2, end: 3 });

@@ -291,7 +291,8 @@ async fn a_wish_of_an_asker_that_died_before_it_was_heard_asks_for_nothing() {
 async fn a_member_without_partitions_says_nothing_and_takes_what_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let create = Some(Create { partitions: 1.try_into().ok(), ..Create::default() });
-    let topics = || BTreeMap::from([("t".to_owned(), TopicConfig { name: None, create: create.clone() })]);
+    let topics =
+        || BTreeMap::from([("t".to_owned(), TopicConfig { create: create.clone(), ..TopicConfig::default() })]);
     let one = with(&folder, SLOW, topics(), Clock::system());
     let other = with(&folder, QUICK, topics(), Clock::system());
     let mut first = open_source(&one).await;
