@@ -13,6 +13,8 @@
 //! | [`dead_letter`] | the record that a message becomes at its end |
 //! | `history` | what both of these records tell of the past |
 //! | [`router`] | from emissions to durable records |
+//! | [`letters`] | what stands in a dead-letter topic |
+//! | [`redrive`] | the record that a dead letter becomes when it runs again |
 //! | `stage` | the tasks: calls and effects |
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
@@ -25,8 +27,10 @@ mod history;
 pub mod hold;
 pub mod in_flight;
 pub mod lanes;
+pub mod letters;
 pub mod parking;
 pub mod pipeline;
+pub mod redrive;
 pub mod retry;
 pub mod router;
 pub mod snapshot;
