@@ -13,6 +13,7 @@
 //! | [`dead_letter`] | the record that a message becomes at its end |
 //! | `history` | what both of these records tell of the past |
 //! | [`router`] | from emissions to durable records |
+//! | [`spill`] | what topics refuse goes to a store, and comes back |
 //! | [`letters`] | what stands in a dead-letter topic |
 //! | [`redrive`] | the record that a dead letter becomes when it runs again |
 //! | `stage` | the tasks: calls and effects |
@@ -34,6 +35,7 @@ pub mod redrive;
 pub mod retry;
 pub mod router;
 pub mod snapshot;
+pub mod spill;
 mod stage;
 pub mod supervisor;
 mod timers;

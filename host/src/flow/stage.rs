@@ -9,6 +9,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use super::in_flight::Work;
 use super::lanes::Lane;
 use super::router::{Pending, Publication};
+use super::spill::{RestoreError, Spill, whole};
 use crate::model::{Outcome, Partition};
 use crate::plugin::{Attempt, CallError, Plugin};
 
@@ -34,6 +35,13 @@ pub(super) enum Ended {
         work: Work,
         /// Its answer.
         called: Result<Outcome, CallError>,
+    },
+    /// The plugin was not called, for a part of the message lies in a store and was not read back.
+    Unread {
+        /// The message.
+        work: Work,
+        /// Why.
+        error: RestoreError,
     },
     /// Writing got so far.
     Published {
@@ -97,11 +105,21 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Runs a message through the plugin.
-    pub(super) fn call(&mut self, work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt) {
+    /// Runs a message through the plugin, with what was spilled of it.
+    pub(super) fn call(
+        &mut self,
+        work: Work,
+        plugin: Arc<dyn Plugin>,
+        attempt: Attempt,
+        spill: Option<Arc<dyn Spill>>,
+    ) {
         let entry = (work.partition().clone(), work.lane().clone(), work.trial);
         let abort = self.tasks.spawn(async move {
-            let called = plugin.call(work.message.clone(), attempt).await;
+            let message = match whole(&work.message, spill.as_deref()).await {
+                Ok(message) => message,
+                Err(error) => return Ended::Unread { work, error },
+            };
+            let called = plugin.call(message, attempt).await;
             Ended::Called { work, called }
         });
         self.enter(entry, Kind::Call, abort);

@@ -35,6 +35,8 @@ pub(super) struct Faults {
     pub(super) writes: Option<String>,
     /// Why records are refused, while they are.
     pub(super) refusal: Option<String>,
+    /// The most bytes that a record may have, if that is bounded.
+    pub(super) largest: Option<u64>,
 }
 
 /// One partition.
