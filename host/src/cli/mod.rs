@@ -22,6 +22,7 @@ use crate::transport::TransportError;
 
 mod check;
 mod checkpoint;
+mod dead;
 mod place;
 mod plugin;
 mod progress;
@@ -68,6 +69,8 @@ enum Command {
     Status(status::Status),
     /// Look at stored checkpoints.
     Checkpoint(checkpoint::Checkpoint),
+    /// Look at dead letters, and redrive them.
+    Dead(dead::Dead),
     /// Look at plugins.
     Plugin(plugin::Plugin),
 }
@@ -157,6 +160,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
         Command::Topics(topics) => topics.obey().await,
         Command::Status(status) => status.obey().await,
         Command::Checkpoint(checkpoint) => checkpoint.obey().await,
+        Command::Dead(dead) => dead.obey().await,
         Command::Plugin(plugin) => plugin.obey().await,
     }
 }
