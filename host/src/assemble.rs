@@ -27,10 +27,12 @@ mod components;
 #[path = "assemble/without_components.rs"]
 mod components;
 mod opening;
+mod spill;
 mod transports;
 
 use components::Components;
 use opening::{opener, too_few_partitions};
+pub use spill::spilled;
 use transports::{Looked, Transports};
 pub use transports::{Reach, reach, transport};
 
@@ -173,7 +175,8 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
             version: description.version.into(),
             sha256: description.sha256.into(),
         };
-        handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports)));
+        let spill = spill::of(pipeline, &stores);
+        handles.push(supervise(pipeline.name.clone(), opener(pipeline, maker, plugin, &transports, spill)));
     }
     let reads = pipelines.iter().map(|pipeline| (pipeline.name.clone(), pipeline.reads())).collect();
     let abouts = pipelines.iter().map(|pipeline| (pipeline.name.clone(), about(&plan, pipeline))).collect();

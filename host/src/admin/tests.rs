@@ -109,7 +109,13 @@ fn pipeline(name: &str, payloads: &[String], outside: &Arc<Outside>) -> Handle {
             Assignment { partition: partition.clone(), epoch: Epoch(1), checkpoint: None, checkpoint_limit: None };
         let batch = SourceEvent::Messages(Batch { partition, messages, lag: 5, passed });
         let source = Box::new(Told(vec![batch, SourceEvent::Assigned(vec![assigned])]));
-        let router = Router { pipeline: opened.clone(), outputs: [].into(), dead_letter: outside.clone(), retry: None };
+        let router = Router {
+            pipeline: opened.clone(),
+            outputs: [].into(),
+            dead_letter: outside.clone(),
+            retry: None,
+            spill: None,
+        };
         let plugin = Arc::new(Obedient(outside.clone()));
         let maker = Maker { pipeline: opened.clone(), plugin: "g".into(), version: "1".into(), sha256: "0".into() };
         let settings = Settings {

@@ -8,6 +8,7 @@ use crate::flow::dead_letter::Maker;
 use crate::flow::pipeline::{Parts, Settings};
 use crate::flow::retry::Policy;
 use crate::flow::router::{Route, Router};
+use crate::flow::spill::Spill;
 use crate::flow::supervisor::{Open, OpenError};
 use crate::model::Clock;
 use crate::plugin::Plugin;
@@ -15,20 +16,30 @@ use crate::spec::plan::{From, Pipeline, Target};
 use crate::transport::{Sink, Source, Subscription, TransportError, join};
 
 /// What opens a pipeline.
-pub(super) fn opener(pipeline: &Pipeline, maker: Maker, plugin: Arc<dyn Plugin>, transports: &Transports) -> Open {
+pub(super) fn opener(
+    pipeline: &Pipeline,
+    maker: Maker,
+    plugin: Arc<dyn Plugin>,
+    transports: &Transports,
+    spill: Option<Arc<dyn Spill>>,
+) -> Open {
     let (pipeline, transports) = (Arc::new(pipeline.clone()), transports.clone());
     Box::new(move || {
         let (pipeline, maker, plugin) = (pipeline.clone(), maker.clone(), plugin.clone());
-        let transports = transports.clone();
+        let (transports, spill) = (transports.clone(), spill.clone());
         Box::pin(async move {
-            let router = Arc::new(router(&pipeline, &transports).await?);
+            let router = Arc::new(router(&pipeline, &transports, spill).await?);
             let source = source(&pipeline, &transports).await.map_err(open_error)?;
             Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: Clock::system() }))
         })
     })
 }
 
-async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, OpenError> {
+async fn router(
+    pipeline: &Pipeline,
+    transports: &Transports,
+    spill: Option<Arc<dyn Spill>>,
+) -> Result<Router, OpenError> {
     let mut outputs = BTreeMap::new();
     for (output, target) in &pipeline.outputs {
         let route = match target {
@@ -42,7 +53,7 @@ async fn router(pipeline: &Pipeline, transports: &Transports) -> Result<Router, 
     let letters = &pipeline.dead_letter.topic;
     let dead_letter = transports.sink(&letters.transport, &letters.topic).await.map_err(open_error)?;
     let retry = retry_topic(pipeline, transports).await?;
-    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter, retry })
+    Ok(Router { pipeline: pipeline.name.clone(), outputs, dead_letter, retry, spill })
 }
 
 /// Where the pipeline parks, if it does. What could not be asked for its partitions before the start is asked now.

@@ -85,7 +85,7 @@ fn transports(plan: &Plan) -> Transports {
 
 fn opened(plan: &Plan, transports: &Transports) -> BoxFuture<'static, Result<(Settings, Parts), OpenError>> {
     let maker = Maker { pipeline: "p".into(), plugin: "g".into(), version: "1".into(), sha256: "00".into() };
-    opener(&plan.pipelines["p"], maker, Arc::new(Idle), transports)()
+    opener(&plan.pipelines["p"], maker, Arc::new(Idle), transports, None)()
 }
 
 #[tokio::test]
@@ -241,7 +241,7 @@ pipelines:
     transports.sink("bus", "claims").await.unwrap().write(vec![record]).await.remove(0).unwrap();
     let plugin = Arc::new(Failing { failures, calls: Mutex::default() });
     let maker = Maker { pipeline: "p".into(), plugin: "g".into(), version: "1".into(), sha256: "00".into() };
-    let handle = supervise("p".into(), opener(&plan.pipelines["p"], maker, plugin.clone(), &transports));
+    let handle = supervise("p".into(), opener(&plan.pipelines["p"], maker, plugin.clone(), &transports, None));
     let host = Host {
         handles: vec![handle],
         reads: [("p".into(), plan.pipelines["p"].reads())].into(),

@@ -22,6 +22,7 @@ use crate::transport::TransportError;
 
 mod check;
 mod checkpoint;
+mod dead;
 mod host;
 mod pause;
 mod place;
@@ -77,6 +78,8 @@ enum Command {
     Resume(pause::Resume),
     /// Look at stored checkpoints.
     Checkpoint(checkpoint::Checkpoint),
+    /// Look at dead letters, and redrive them.
+    Dead(dead::Dead),
     /// Look at plugins.
     Plugin(plugin::Plugin),
 }
@@ -169,6 +172,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
         Command::Pause(pause) => pause.obey().await,
         Command::Resume(resume) => resume.obey().await,
         Command::Checkpoint(checkpoint) => checkpoint.obey().await,
+        Command::Dead(dead) => dead.obey().await,
         Command::Plugin(plugin) => plugin.obey().await,
     }
 }

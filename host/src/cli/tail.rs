@@ -145,7 +145,7 @@ fn text(message: &Message) -> String {
 }
 
 /// A text on one line that does nothing to a terminal: what a message holds comes from outside.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }

@@ -5,6 +5,7 @@
 
 use super::dead_letter::Maker;
 use super::retry::{Failure, Tries};
+use super::spill::kept;
 use crate::model::{Headers, Message, Timestamp, header};
 
 /// The most that the list of failures may weigh, in bytes; the other headers are short.
@@ -33,6 +34,7 @@ pub(super) fn history(message: &Message, tries: &Tries, maker: &Maker, now: Time
     if let Some(times) = message.headers.text(header::REDRIVEN).and_then(|text| text.parse::<u32>().ok()) {
         set(header::REDRIVEN, &times.to_string());
     }
+    kept(&message.headers).for_each(|header| headers.push(header.name.clone(), header.value.clone()));
     headers
 }
 

@@ -15,6 +15,9 @@
 //! | [`router`] | from emissions to durable records |
 //! | [`measures`] | how long things take, in buckets |
 //! | [`status`] | what the oldest message waits for, in words |
+//! | [`spill`] | what topics refuse goes to a store, and comes back |
+//! | [`letters`] | what stands in a dead-letter topic |
+//! | [`redrive`] | the record that a dead letter becomes when it runs again |
 //! | `stage` | the tasks: calls and effects |
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
@@ -31,14 +34,17 @@ mod history;
 pub mod hold;
 pub mod in_flight;
 pub mod lanes;
+pub mod letters;
 mod lives;
 pub mod measures;
 pub mod parking;
 pub mod pipeline;
+pub mod redrive;
 pub mod remote;
 pub mod retry;
 pub mod router;
 pub mod snapshot;
+pub mod spill;
 mod stage;
 pub mod status;
 pub mod supervisor;

@@ -23,7 +23,7 @@ use super::router::{Pending, Publication, Router};
 use super::snapshot::{Command, Counts, Snapshot, State};
 use super::stage::{Ended, Settlement, Stages, Try};
 use super::timers::Timers;
-use super::triage::{Cause, Class, Effect, triage};
+use super::triage::{Cause, Class, Effect, triage, unread};
 use crate::model::{Clock, Partition};
 use crate::plugin::Plugin;
 use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent};
@@ -237,7 +237,8 @@ impl Pipeline {
         while self.may_start() {
             let Some(work) = self.next_work() else { return };
             let attempt = work.tries.attempt(&self.settings.retry);
-            self.stages.call(work, self.parts.plugin.clone(), attempt, self.parts.clock.now());
+            let (plugin, spill) = (self.parts.plugin.clone(), self.parts.router.spill.clone());
+            self.stages.call(work, plugin, attempt, spill, self.parts.clock.now());
         }
     }
 
@@ -300,6 +301,7 @@ impl Pipeline {
                 let effect = triage(called, &mut work.tries, &self.settings.retry, now);
                 self.apply(work, effect);
             }
+            Ended::Unread { work, error } => self.apply(work, unread(&error)),
             Ended::Published { work, settlement, publication } => self.published(work, settlement, publication),
             Ended::Aborted { lane, trial } => {
                 self.in_flight.release(&lane);

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::flow::redrive::{Way, redriven};
 use crate::flow::snapshot::Idle;
+use crate::flow::spill::tests::Shelf;
 use crate::model::{Headers, Message, Outcome, Position, Record, Timestamp, Verdict, header};
 use crate::plugin::{Attempt, CallError};
 use crate::transport::config::Topic;
@@ -93,6 +95,7 @@ struct World {
     set_back: Arc<AtomicU64>,
     plugin: Arc<Obedient>,
     order: config::Order,
+    shelf: Arc<Shelf>,
 }
 
 struct Running {
@@ -112,7 +115,8 @@ impl World {
         let two: Topic = serde_json::from_str(r#"{"create": {"partitions": 2}}"#).unwrap();
         let topics: BTreeMap<String, Topic> = ["work", "retry"].map(|name| (name.to_owned(), two.clone())).into();
         let plugin = Arc::new(Obedient { start, calls: Mutex::default() });
-        Self { memory: Memory::new("bus", topics, clock.clone()), clock, set_back, plugin, order: config::Order::None }
+        let memory = Memory::new("bus", topics, clock.clone());
+        Self { memory, clock, set_back, plugin, order: config::Order::None, shelf: Arc::default() }
     }
 
     async fn source(&self, topic: &str, group: &str) -> Box<dyn Source> {
@@ -138,7 +142,13 @@ impl World {
         };
         let dead_letter = self.memory.sink("dead").await.unwrap();
         let retry = Some(self.memory.sink("retry").await.unwrap());
-        let router = Router { pipeline: pipeline.into(), outputs: [].into(), dead_letter, retry };
+        let router = Router {
+            pipeline: pipeline.into(),
+            outputs: [].into(),
+            dead_letter,
+            retry,
+            spill: Some(self.shelf.clone()),
+        };
         let source = Joined(self.source("work", pipeline).await, self.source("retry", pipeline).await);
         let (plugin, clock) = (self.plugin.clone(), self.clock.clone());
         let parts = Parts { source: Box::new(source), plugin, router: Arc::new(router), clock };
@@ -382,7 +392,10 @@ async fn a_message_that_the_retry_topic_refuses_is_a_dead_letter() {
     let letters = world.records("dead").await;
     let text = |name| letters[0].headers.text(name);
     assert_eq!((text(header::CLASS), letters.len()), (Some("refused"), 1));
-    assert_eq!(text(header::REASON), Some("topic retry refuses a parked message: too large"));
+    assert_eq!(
+        text(header::REASON),
+        Some("topic retry refuses a parked message: too large; nothing more of it can be spilled")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -434,5 +447,49 @@ async fn a_retry_partition_that_is_lost_starts_nothing() {
     world.memory.lose("retry", "p", &[0, 1]);
     pass(10 * MINUTE).await;
     assert_eq!(world.calls("soon 1"), [0]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_too_large_to_be_parked_is_parked_spilled_and_called_whole() {
+    let world = World::new();
+    world.memory.refuse_larger("retry", Some(4000));
+    world.memory.refuse_larger("dead", Some(4000));
+    let running = world.run("p").await;
+    let payload = format!("fail 99 {}", "x".repeat(5000));
+    world.send(&payload, None).await;
+    pass(60 * MINUTE).await;
+    let later = 5 * MINUTE + 40 * MINUTE;
+    assert_eq!(world.calls(&payload), [0, 0, 5 * MINUTE, 5 * MINUTE, later, later]);
+    let records = [world.records("retry").await, world.records("dead").await].concat();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert!(record.payload.is_empty() && record.headers.get(header::SPILLED_PAYLOAD).is_some());
+    }
+    assert_eq!(world.shelf.kept.lock().unwrap().len(), 1, "the same bytes are kept once");
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_redriven_runs_at_once_with_fresh_tries_and_says_so_when_it_fails_again() {
+    let world = World::new();
+    let running = world.run("p").await;
+    world.send("trap 99", None).await;
+    pass(MINUTE).await;
+    let letters = world.records("dead").await;
+    for (topic, way) in [("retry", Way::Retry { steps: 2 }), ("work", Way::Source)] {
+        let record = redriven(&letters[0], "p", way, 2);
+        assert!(world.memory.sink(topic).await.unwrap().write(vec![record]).await[0].is_ok());
+        pass(MINUTE).await;
+    }
+    let told: Vec<_> = world.all_calls().into_iter().map(|call| (call.at, call.attempt.0, call.place)).collect();
+    let at = |at, attempt| (at, attempt, "work/1@0".to_owned());
+    let expected = [at(0, 1), at(0, 2), at(MINUTE, 1), at(MINUTE, 2), at(2 * MINUTE, 1), at(2 * MINUTE, 2)];
+    assert_eq!(told, expected, "its origin is kept");
+    let letters = world.records("dead").await;
+    let text = |letter: &Message, name| letter.headers.text(name).map(str::to_owned);
+    let redriven: Vec<_> = letters.iter().map(|letter| text(letter, header::REDRIVEN)).collect();
+    assert_eq!(redriven.iter().flatten().count(), 2, "{redriven:?}");
+    assert!(letters.iter().all(|letter| letter.id == letters[0].id));
     running.stop().await;
 }

@@ -216,7 +216,7 @@ async fn run_with_slow_commits(
     let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
     let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
     let outputs = [("out".to_owned(), Route::Topic(Arc::new(Refusing)))].into();
-    let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone(), retry: None };
+    let router = Router { pipeline: "p".into(), outputs, dead_letter: letters.clone(), retry: None, spill: None };
     let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch });
     let parts = Parts { source, plugin: plugin.clone(), router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
@@ -337,7 +337,8 @@ async fn a_source_that_fails_for_good_ends_the_pipeline_and_says_why() {
     let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
     let source =
         Box::new(Scripted { events: [(Instant::now(), SourceEvent::Failed(gone))].into(), stored, slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
+    let router =
+        Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None, spill: None };
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (_commands, mut inbox) = mpsc::channel(1);
     let (end, _) = Pipeline::new(settings(config::Order::None), parts).run(&mut inbox).await;
@@ -403,7 +404,8 @@ async fn a_call_that_never_ends_is_given_up_when_the_time_to_drain_is_over_howev
     let events = [SourceEvent::Assigned(vec![assignment]), messages(&["never"])];
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let source = Box::new(Scripted { events, stored: Arc::default(), slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
+    let router =
+        Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None, spill: None };
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
@@ -428,7 +430,8 @@ async fn a_pipeline_that_nobody_can_tell_anything_stops() {
     let events = events.into_iter().map(|event| (Instant::now(), event)).collect();
     let stored = Arc::<Mutex<Option<String>>>::default();
     let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
+    let router =
+        Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None, spill: None };
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let (commands, mut inbox) = mpsc::channel(1);
@@ -442,3 +445,5 @@ async fn a_pipeline_that_nobody_can_tell_anything_stops() {
 
 #[path = "pipeline/live_tests.rs"]
 mod live;
+#[path = "pipeline_spill_tests.rs"]
+mod spill;

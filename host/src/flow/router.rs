@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::spill::{Spill, Spiller};
 use crate::model::header;
 use crate::model::{Emission, Headers, Message, MessageId, Record};
 use crate::transport::{Sink, WriteError, Written};
@@ -27,6 +28,8 @@ pub struct Router {
     pub dead_letter: Arc<dyn Sink>,
     /// Where parked messages go; a pipeline that parks has it.
     pub retry: Option<Arc<dyn Sink>>,
+    /// Where goes what these topics refuse of a record that has nowhere else to go.
+    pub spill: Option<Arc<dyn Spill>>,
 }
 
 /// Records that are not durable yet, in the order in which they become so.
@@ -37,6 +40,36 @@ struct Step {
     sink: Arc<dyn Sink>,
     record: Record,
     kind: Kind,
+    /// Makes the record smaller when it is refused; emissions have none.
+    spiller: Option<Spiller>,
+}
+
+/// What becomes of a record that was refused.
+enum Refusal {
+    /// It is smaller now: at once again.
+    Smaller,
+    /// Its store cannot take what is to go, for this reason.
+    NotNow(String),
+    /// It stays refused, for this reason.
+    Lasting(String),
+}
+
+impl Step {
+    /// Takes out of the record what is to go elsewhere.
+    async fn shrink(&mut self, reason: String) -> Refusal {
+        let help = "with a store as `dead_letter.spill`, what is too large goes there";
+        let Some(spiller) = &self.spiller else {
+            return Refusal::Lasting(if self.kind == Kind::Emission { reason } else { format!("{reason}; {help}") });
+        };
+        match spiller.shrink(&self.record).await {
+            Ok(Some(smaller)) => {
+                self.record = smaller;
+                Refusal::Smaller
+            }
+            Ok(None) => Refusal::Lasting(format!("{reason}; nothing more of it can be spilled")),
+            Err(error) => Refusal::NotNow(format!("{reason}; and its store: {error}")),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +122,8 @@ impl Router {
             if let Some(Route::Topic(sink)) = self.outputs.get(&emission.output) {
                 let headers = headers(message, &id, emission.headers);
                 let record = Record { key: emission.key, headers, payload: emission.payload, partition: None };
-                pending.0.push_back(Step { sink: sink.clone(), record, kind: Kind::Emission });
+                let kind = Kind::Emission;
+                pending.0.push_back(Step { sink: sink.clone(), record, kind, spiller: None });
             }
         }
         pending
@@ -99,13 +133,18 @@ impl Router {
     pub fn parked(&self, record: impl FnOnce(u32) -> Record) -> Option<Pending> {
         let sink = self.retry.clone()?;
         let record = record(sink.partitions());
-        Some(Pending([Step { sink, record, kind: Kind::Parked }].into()))
+        Some(Pending([Step { sink, record, kind: Kind::Parked, spiller: self.spiller() }].into()))
     }
 
     /// Adds a dead letter behind what is pending.
     pub fn letter(&self, mut pending: Pending, record: Record) -> Pending {
-        pending.0.push_back(Step { sink: self.dead_letter.clone(), record, kind: Kind::Letter });
+        let spiller = self.spiller();
+        pending.0.push_back(Step { sink: self.dead_letter.clone(), record, kind: Kind::Letter, spiller });
         pending
+    }
+
+    fn spiller(&self) -> Option<Spiller> {
+        Some(Spiller { pipeline: self.pipeline.clone(), spill: self.spill.clone()? })
     }
 }
 
@@ -120,8 +159,9 @@ impl Pending {
         self.0.iter().map(|step| step.record.size()).sum()
     }
 
-    /// Writes what is pending, runs of one topic together. A dead letter that is refused counts as unavailable: there
-    /// is nowhere else to go, and nothing is skipped.
+    /// Writes what is pending, runs of one topic together. A dead letter that is refused gives what is too large of it
+    /// to a store and is written again; when that does not help it counts as unavailable: there is nowhere else to go,
+    /// and nothing is skipped.
     pub async fn write(mut self) -> Publication {
         while let Some((sink, kind)) = self.0.front().map(|step| (step.sink.clone(), step.kind)) {
             let same = |step: &Step| Arc::ptr_eq(&step.sink, &sink) && step.kind == kind;
@@ -129,7 +169,7 @@ impl Pending {
             let records = self.0.iter().take(run).map(|step| step.record.clone()).collect();
             let answers = sink.write(records).await;
             let steps: Vec<Step> = self.0.drain(..run).collect();
-            let Unwritten { unavailable, refused } = self.take_back(steps, answers);
+            let Unwritten { unavailable, refused } = self.take_back(steps, answers).await;
             match (refused, unavailable) {
                 (Some(reason), _) => return Publication::Refused { rest: self, reason },
                 (None, Some(reason)) => return Publication::Unavailable { rest: self, reason },
@@ -140,22 +180,30 @@ impl Pending {
     }
 
     /// Puts back in front what may still be written. A record without an answer was not written.
-    fn take_back(&mut self, steps: Vec<Step>, answers: Vec<Result<Written, WriteError>>) -> Unwritten {
+    async fn take_back(&mut self, steps: Vec<Step>, answers: Vec<Result<Written, WriteError>>) -> Unwritten {
         let mut unwritten = Unwritten::default();
         let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let mut left = VecDeque::new();
-        for (step, answer) in steps.into_iter().zip(answers) {
+        for (mut step, answer) in steps.into_iter().zip(answers) {
             let reason = match answer {
                 Some(Ok(_)) => continue,
-                Some(Err(WriteError::Refused { topic, reason })) if step.kind != Kind::Letter => {
+                Some(Err(WriteError::Refused { topic, reason })) => {
                     let reason = format!("topic {topic} refuses {}: {reason}", step.kind.as_str());
-                    unwritten.refused.get_or_insert(reason);
-                    continue;
+                    match step.shrink(reason).await {
+                        Refusal::Smaller => None,
+                        Refusal::Lasting(reason) if step.kind != Kind::Letter => {
+                            unwritten.refused.get_or_insert(reason);
+                            continue;
+                        }
+                        Refusal::Lasting(reason) | Refusal::NotNow(reason) => Some(reason),
+                    }
                 }
-                Some(Err(error)) => error.to_string(),
-                None => "the sink gave no answer".to_owned(),
+                Some(Err(error)) => Some(error.to_string()),
+                None => Some("the sink gave no answer".to_owned()),
             };
-            unwritten.unavailable.get_or_insert(reason);
+            if let Some(reason) = reason {
+                unwritten.unavailable.get_or_insert(reason);
+            }
             left.push_back(step);
         }
         left.append(&mut self.0);
@@ -179,3 +227,7 @@ fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {
     }
     headers
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::in_flight::Work;
 use super::lanes::Lane;
 use super::router::{Pending, Publication};
+use super::spill::{RestoreError, Spill, whole};
 use super::status::{Oldest, Waits};
 use crate::model::{Message, Outcome, Partition, Position, Timestamp};
 use crate::plugin::{Attempt, CallError, Plugin};
@@ -38,6 +39,13 @@ pub(super) enum Ended {
         called: Result<Outcome, CallError>,
         /// When it was called.
         since: Instant,
+    },
+    /// The plugin was not called, for a part of the message lies in a store and was not read back.
+    Unread {
+        /// The message.
+        work: Work,
+        /// Why.
+        error: RestoreError,
     },
     /// Writing got so far.
     Published {
@@ -128,12 +136,23 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Runs a message through the plugin, from now on.
-    pub(super) fn call(&mut self, mut work: Work, plugin: Arc<dyn Plugin>, attempt: Attempt, since: Instant) {
+    /// Runs a message through the plugin from now on, with what was spilled of it.
+    pub(super) fn call(
+        &mut self,
+        mut work: Work,
+        plugin: Arc<dyn Plugin>,
+        attempt: Attempt,
+        spill: Option<Arc<dyn Spill>>,
+        since: Instant,
+    ) {
         work.attempt = attempt.number.get();
         let about = About::new(&work);
         let abort = self.tasks.spawn(async move {
-            let called = plugin.call(work.message.clone(), attempt).await;
+            let message = match whole(&work.message, spill.as_deref()).await {
+                Ok(message) => message,
+                Err(error) => return Ended::Unread { work, error },
+            };
+            let called = plugin.call(message, attempt).await;
             Ended::Called { work, called, since }
         });
         self.enter(about, Kind::Call { since }, abort);

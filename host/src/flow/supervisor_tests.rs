@@ -116,7 +116,8 @@ fn parts(mood: Mood) -> (Settings, Parts) {
         checkpoint_every: Duration::from_secs(1),
         drain_for: Duration::from_secs(10),
     };
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle), retry: None };
+    let router =
+        Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Idle), retry: None, spill: None };
     let source = Box::new(Moody(mood, 0));
     (settings, Parts { source, plugin: Arc::new(Idle), router: Arc::new(router), clock: Clock::system() })
 }

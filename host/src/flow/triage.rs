@@ -8,10 +8,16 @@
 //! | a trap, too much memory or CPU, a broken contract | again on a fresh slot; after the round a dead letter, class `guest-fault` |
 //! | `reject` | emissions, then a dead letter, class `rejected` |
 //! | `hold`, or no instance can be made | the pipeline waits; no attempt is used |
+//!
+//! | before a call, what was spilled of the message | what follows |
+//! |---|---|
+//! | cannot be read now | the pipeline waits; no attempt is used |
+//! | is gone, or is not what was spilled | a dead letter, class `refused` |
 
 use std::time::Duration;
 
 use super::retry::{Failure, Next, Parking, Policy, Step, Tries};
+use super::spill::RestoreError;
 use crate::model::{Emission, Outcome, Timestamp, Verdict, without_queries};
 use crate::plugin::{CallError, Fault};
 
@@ -79,7 +85,7 @@ pub enum Class {
     Exhausted,
     /// The plugin itself failed on it.
     GuestFault,
-    /// A topic refuses what the plugin made of it.
+    /// A topic refuses what the plugin made of it, or what was spilled of it is gone.
     Refused,
 }
 
@@ -112,6 +118,18 @@ pub fn triage(called: Result<Outcome, CallError>, tries: &mut Tries, policy: &Po
         Verdict::Retry { after, reason } => {
             let failure = Failure { at: now, code: "retry".into(), text: cut(&reason) };
             again(failure, after, Class::Exhausted, tries, policy)
+        }
+    }
+}
+
+/// Says what follows when what was spilled of a message was not read back, so that the plugin was not called.
+pub fn unread(error: &RestoreError) -> Effect {
+    let reason = cut(&error.to_string());
+    match error {
+        RestoreError::Unavailable(_) => Effect::Hold { after: None, reason },
+        RestoreError::Gone(_) => {
+            let cause = Cause { class: Class::Refused, code: "spilled-body-gone".into(), reason };
+            Effect::DeadLetter { emit: Vec::new(), cause }
         }
     }
 }

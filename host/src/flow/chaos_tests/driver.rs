@@ -219,8 +219,13 @@ impl Driver {
         for name in OUTPUTS {
             outputs.insert(name.to_owned(), Route::Topic(self.topic(life, name).await));
         }
-        let router =
-            Router { pipeline: PIPELINE.into(), outputs, dead_letter: self.topic(life, LETTERS).await, retry: None };
+        let router = Router {
+            pipeline: PIPELINE.into(),
+            outputs,
+            dead_letter: self.topic(life, LETTERS).await,
+            retry: None,
+            spill: None,
+        };
         let plugin = Arc::new(Scripted { shared: self.shared.clone(), life });
         let parts = Parts { source, plugin, router: Arc::new(router), clock: clock() };
         let (commands, mut inbox) = mpsc::channel(4);

@@ -22,7 +22,8 @@ impl Running {
         let events = assigned.into_iter().chain(script).map(at).collect();
         let (stored, plugin) = (Arc::new(Mutex::new(None)), Arc::new(Obedient::default()));
         let letters = Arc::new(Letters { unavailable: Mutex::new(unavailable), ..Letters::default() });
-        let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: letters, retry: None };
+        let router =
+            Router { pipeline: "p".into(), outputs: [].into(), dead_letter: letters, retry: None, spill: None };
         let source = Box::new(Scripted { events, stored: stored.clone(), slow_epoch: None });
         let clock = Clock::from_fn(move || Timestamp(60_000 + start.elapsed().as_millis() as u64));
         let parts = Parts { source, plugin: plugin.clone(), router: Arc::new(router), clock };
@@ -114,7 +115,8 @@ async fn what_waits_for_a_slot_or_behind_its_key_says_so() {
 /// A pipeline that has a partition, and whose loop does not run.
 fn at_rest(order: config::Order) -> Pipeline {
     let source = Box::new(Scripted { events: VecDeque::new(), stored: Arc::default(), slow_epoch: None });
-    let router = Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None };
+    let router =
+        Router { pipeline: "p".into(), outputs: [].into(), dead_letter: Arc::new(Refusing), retry: None, spill: None };
     let plugin = Arc::new(Obedient::default());
     let parts = Parts { source, plugin, router: Arc::new(router), clock: Clock::system() };
     let mut pipeline = Pipeline::new(settings(order), parts);

@@ -20,6 +20,12 @@ impl Memory {
         self.set(topic, |faults| faults.refusal = reason.map(str::to_owned));
     }
 
+    /// Records above so many bytes, everything counted, are answered with
+    /// [`super::super::WriteError::Refused`] while there is a limit.
+    pub fn refuse_larger(&self, topic: &str, limit: Option<u64>) {
+        self.set(topic, |faults| faults.largest = limit);
+    }
+
     /// Commits are answered with [`super::super::CommitError::Unavailable`] while there is a reason.
     pub fn fail_commits(&self, topic: &str, reason: Option<&str>) {
         self.set(topic, |faults| faults.commits = reason.map(str::to_owned));

@@ -32,6 +32,9 @@ impl MemorySink {
         if let Some(reason) = &topic.faults.refusal {
             return Err(refused(reason.clone()));
         }
+        if let Some(limit) = topic.faults.largest.filter(|limit| record.size() > *limit) {
+            return Err(refused(format!("it has {} bytes, more than {limit}", record.size())));
+        }
         let partition = self.spread.choose(&record).map_err(refused)?;
         let position = topic.append(partition, |position| self.message(record, partition, position, now));
         let position = position.ok_or_else(|| refused(format!("there is no partition {partition}")))?;

@@ -38,6 +38,8 @@ pub(super) struct Faults {
     pub(super) refusal: Option<String>,
     /// How long a stored checkpoint may be.
     pub(super) checkpoint_limit: Option<usize>,
+    /// The most bytes that a record may have, if that is bounded.
+    pub(super) largest: Option<u64>,
 }
 
 /// One partition.
