@@ -77,11 +77,16 @@ pub fn is_chosen(pipeline: &Pipeline, only: &[String]) -> bool {
     only.is_empty() || only.iter().any(|name| **name == *pipeline.name)
 }
 
-/// The transports on which pipelines use a topic.
+/// The transports of which the spec names a topic.
 pub fn users_of(plan: &Plan, topic: &str) -> Vec<String> {
-    let places = plan.pipelines.values().flat_map(places);
-    let users: BTreeSet<&str> = places.filter(|place| place.1 == topic).map(|place| place.0).collect();
-    users.into_iter().map(str::to_owned).collect()
+    plan.transports.keys().filter(|transport| topics_of(plan, transport).contains(topic)).cloned().collect()
+}
+
+/// The topics of a transport that the spec names: those that pipelines use, and those with settings.
+pub fn topics_of<'a>(plan: &'a Plan, transport: &str) -> BTreeSet<&'a str> {
+    let used = plan.pipelines.values().flat_map(places).filter(|place| place.0 == transport).map(|place| place.1);
+    let set = plan.transports.get(transport).into_iter().flat_map(|transport| transport.topics.keys());
+    used.chain(set.map(String::as_str)).collect()
 }
 
 /// Transport and topic of everything that a pipeline reads and writes.
