@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod azurite_tests;
 mod connect;
+mod credential;
 mod failure;
 mod requests;
 mod standing;

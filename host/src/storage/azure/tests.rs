@@ -9,6 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use object_store::azure::{AzureAccessKey, AzureCredential};
 use sha2::Digest;
 
 use super::Azure;
@@ -281,4 +282,27 @@ fn an_identity_is_taken_from_where_its_environment_says() {
     assert!(credentials(open(WORKLOAD).unwrap()).contains("Workload"));
     assert!(credentials(open(&[]).unwrap()).contains("Imds"));
     assert!(matches!(open(&WORKLOAD[..2]), Err(SetupError::Invalid { field: "auth", .. })));
+}
+
+#[tokio::test]
+async fn a_secret_in_a_file_signs_with_what_the_file_holds_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let signature = |sig: &str| AzureCredential::SASToken(vec![("sv".into(), "1".into()), ("sig".into(), sig.into())]);
+    let key = |text: &str| AzureCredential::AccessKey(AzureAccessKey::try_new(text).unwrap());
+    for (auth, first, then, unfit) in [
+        (sas(), ("https://a/?sv=1&sig=one\n", signature("one")), ("sv=1&sig=second", signature("second")), "sv=1"),
+        (self::key(), ("b25l\n", key("b25l")), ("c2Vjb25k", key("c2Vjb25k")), "no base64"),
+    ] {
+        std::fs::write(&file, first.0).unwrap();
+        let secrets = Secrets(BTreeMap::from([("s".to_owned(), Secret::in_file("s", &file).unwrap())]));
+        let store = Azure::open("lake", &config(None, auth), &secrets, |_: &str| None).unwrap();
+        let all = [store.objects.credentials(), &store.requests.credentials];
+        for (content, expected) in [(first.0, &first.1), (then.0, &then.1), (unfit, &then.1)] {
+            std::fs::write(&file, content).unwrap();
+            for signs in all {
+                assert_eq!(&*signs.get_credential().await.unwrap(), expected);
+            }
+        }
+    }
 }
