@@ -52,7 +52,7 @@ impl Run {
     pub(super) async fn obey(self, progress: &MultiProgress) -> Ended {
         let checked = self.spec.checked().await?;
         assemble::check_names(checked.plan(), &self.only).map_err(Failure::Usage)?;
-        let secrets = assemble::secrets(checked.plan()).map_err(Failure::Usage)?;
+        let secrets = assemble::secrets(checked.plan())?;
         let mut signals = Signals::listen()?;
         let Some(host) = signals.unless_told(assemble::start(checked, &secrets, &self.only)).await else {
             return Ok(());
