@@ -2,6 +2,7 @@
 //! opens what the plan names, and hands each pipeline its own; it decides nothing that the spec does not say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, supervise};
 use crate::model::{Secret, Secrets};
 use crate::plugin::{Binding, Description};
-use crate::spec::plan::{self, Pipeline, SecretSource, TransportKind};
+use crate::spec::plan::{self, Missing, Pipeline, SecretSource, TransportKind};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
 use crate::transport::TopicInfo;
@@ -80,11 +81,16 @@ pub fn is_chosen(pipeline: &Pipeline, only: &[String]) -> bool {
     only.is_empty() || only.iter().any(|name| **name == *pipeline.name)
 }
 
-/// The transports on which pipelines use a topic.
+/// The transports of which the spec names a topic.
 pub fn users_of(plan: &Plan, topic: &str) -> Vec<String> {
-    let places = plan.pipelines.values().flat_map(places);
-    let users: BTreeSet<&str> = places.filter(|place| place.1 == topic).map(|place| place.0).collect();
-    users.into_iter().map(str::to_owned).collect()
+    plan.transports.keys().filter(|transport| topics_of(plan, transport).contains(topic)).cloned().collect()
+}
+
+/// The topics of a transport that the spec names: those that pipelines use, and those with settings.
+pub fn topics_of<'a>(plan: &'a Plan, transport: &str) -> BTreeSet<&'a str> {
+    let used = plan.pipelines.values().flat_map(places).filter(|place| place.0 == transport).map(|place| place.1);
+    let set = plan.transports.get(transport).into_iter().flat_map(|transport| transport.topics.keys());
+    used.chain(set.map(String::as_str)).collect()
 }
 
 /// Transport and topic of everything that a pipeline reads and writes.
@@ -113,27 +119,31 @@ pub async fn inspect(file: &Path, config_json: &str) -> anyhow::Result<Inspected
     components::inspect(file, config_json).await
 }
 
-/// Reads the secrets that the spec declares; names every one that cannot be read.
-pub fn secrets(plan: &Plan) -> Result<Secrets, String> {
+/// Reads the secrets that the spec declares; names every one that cannot be read, and where it is declared.
+pub fn secrets(plan: &Plan) -> Result<Secrets, Diagnostics> {
     let (mut secrets, mut missing) = (Secrets::default(), Vec::new());
-    for (name, source) in &plan.secrets {
-        match read_secret(source) {
-            Ok(value) => {
-                secrets.0.insert(name.clone(), Secret::new(value));
-            }
-            Err(reason) => missing.push(format!("secret {name}: {reason}")),
+    for (name, secret) in &plan.secrets {
+        match read_secret(name, &secret.source) {
+            Ok(secret) => drop(secrets.0.insert(name.clone(), secret)),
+            Err(reason) => missing.push((name.as_str(), reason)),
         }
     }
-    if missing.is_empty() { Ok(secrets) } else { Err(missing.join("; ")) }
+    if missing.is_empty() { Ok(secrets) } else { Err(plan.missing_secrets(&missing)) }
 }
 
-/// A trailing newline of a file does not belong to the secret.
-fn read_secret(source: &SecretSource) -> Result<String, String> {
+fn read_secret(name: &str, source: &SecretSource) -> Result<Secret, Missing> {
     match source {
-        SecretSource::Env(name) => std::env::var(name).map_err(|_| format!("the variable {name} is not set")),
-        SecretSource::File(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|error| format!("cannot read {}: {error}", path.display())),
+        SecretSource::Env(variable) => std::env::var(variable).map(Secret::new).map_err(|error| Missing {
+            reason: match error {
+                VarError::NotPresent => format!("the variable {variable} is not set"),
+                VarError::NotUnicode(_) => format!("the variable {variable} holds no text"),
+            },
+            help: format!("set {variable} where the host is started"),
+        }),
+        SecretSource::File(path) => Secret::in_file(name, path).map_err(|error| Missing {
+            reason: format!("cannot read {}: {error}", path.display()),
+            help: "let the host read it; a relative path counts from the working directory".to_owned(),
+        }),
     }
 }
 

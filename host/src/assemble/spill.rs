@@ -64,7 +64,7 @@ impl OnDemand {
         }
         let unavailable = |reason| SpillError::Unavailable { location: location.to_owned(), reason };
         let config = self.plan.stores.get(name).ok_or_else(|| refused(location, "the spec has no such store"))?;
-        let secrets = super::secrets(&self.plan).map_err(unavailable)?;
+        let secrets = super::secrets(&self.plan).map_err(|missing| unavailable(missing.to_string()))?;
         let store = crate::storage::open(name, config, &secrets);
         let store = store.map_err(|error| unavailable(format!("{error}; {}", error.help())))?;
         opened.insert(name.to_owned(), store.clone());

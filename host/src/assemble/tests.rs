@@ -116,6 +116,36 @@ async fn what_does_not_pass_by_itself_is_named_at_once() {
     assert!(matches!(opened(&plan, &transports).await.err(), Some(OpenError::Never(_))));
 }
 
+#[test]
+fn every_secret_that_is_missing_is_named_at_once_where_the_spec_declares_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("pipelines.yaml");
+    let text = "lockgate: 1\nsecrets:\n  claimx_token: { env: LOCKGATE_TEST_NEVER_SET }\n  here: { env: PATH }\n  \
+                lake_key: { file: /nowhere/lake }\n";
+    std::fs::write(&spec, text).unwrap();
+    let plan = plan(std::slice::from_ref(&spec), &[]).unwrap();
+    let missing = secrets(&plan).unwrap_err();
+    let told: Vec<String> = missing
+        .iter()
+        .map(|one| {
+            let at = missing.position(one).unwrap();
+            assert_eq!(at.file, spec.display().to_string());
+            format!("{}:{}: {}", at.line, at.column, one.message)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "3:3: secret claimx_token: the variable LOCKGATE_TEST_NEVER_SET is not set",
+            "5:3: secret lake_key: cannot read /nowhere/lake: No such file or directory (os error 2)",
+        ]
+    );
+    assert!(
+        missing.has_errors() && missing.to_string().contains("help: set LOCKGATE_TEST_NEVER_SET where"),
+        "{missing}"
+    );
+}
+
 #[tokio::test]
 async fn a_retry_topic_is_made_with_a_partition_for_each_delay_and_four_at_least() {
     for (delays, partitions) in [(6, 6), (2, 4)] {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{Failure, tell};
 use crate::assemble::{self, Checked, Reach};
-use crate::spec::Plan;
+use crate::spec::{Plan, advice};
 use crate::transport::Transport;
 
 /// The files of a spec.
@@ -86,22 +86,63 @@ pub(super) struct Place {
     pub(super) spec: SpecFiles,
 }
 
+/// What becomes of a topic that the spec does not name and that is not there: most likely its name is misspelt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unknown {
+    /// Nothing is written.
+    Refuse,
+    /// It is made.
+    Create,
+}
+
 impl Place {
     /// Opens the transport that has the topic, to write; makes what is missing.
-    pub(super) fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
+    pub(super) async fn open(&self, unknown: Unknown) -> Result<Arc<dyn Transport>, Failure> {
         let plan = self.spec.plan()?;
         let name = self.transport_of(&plan)?;
-        match assemble::reach(&plan, &name) {
-            Reach::Never => Err(out_of_reach(&[&name])),
-            Reach::Now | Reach::Later => Ok(assemble::transport(&plan, &name)?),
+        let opened = match assemble::reach(&plan, &name) {
+            Reach::Never => return Err(out_of_reach(&[&name])),
+            Reach::Now => Some(assemble::transport(&plan, &name)?),
+            Reach::Later => None,
+        };
+        if unknown == Unknown::Refuse {
+            let create = "say --create to make it";
+            self.refuse_unknown(&plan, &name, opened.as_deref(), Some(create)).await?;
         }
+        opened.map_or_else(|| Ok(assemble::transport(&plan, &name)?), Ok)
     }
 
     /// Opens the transport that has the topic, to look; none when there is nothing yet.
-    pub(super) fn look(&self) -> Result<Option<Arc<dyn Transport>>, Failure> {
+    pub(super) async fn look(&self) -> Result<Option<Arc<dyn Transport>>, Failure> {
         let plan = self.spec.plan()?;
         let name = self.transport_of(&plan)?;
-        Ok(look(&plan, [name.as_str()])?.into_values().next())
+        let opened = look(&plan, [name.as_str()])?.into_values().next();
+        self.refuse_unknown(&plan, &name, opened.as_deref(), None).await?;
+        Ok(opened)
+    }
+
+    /// Fails when the topic is neither named by the spec nor there, and says which one may be meant.
+    async fn refuse_unknown(
+        &self,
+        plan: &Plan,
+        transport: &str,
+        opened: Option<&dyn Transport>,
+        more_help: Option<&str>,
+    ) -> Result<(), Failure> {
+        let named = assemble::topics_of(plan, transport);
+        // A topic that is named needs no look, so that a transport in trouble is told by who opens it.
+        let there = match opened {
+            Some(opened) if !named.contains(self.topic.as_str()) => opened.topics().await?,
+            _ => Vec::new(),
+        };
+        let known: BTreeSet<&str> = named.into_iter().chain(there.iter().map(|topic| topic.name.as_str())).collect();
+        if known.contains(self.topic.as_str()) {
+            return Ok(());
+        }
+        let topic = &self.topic;
+        let error = format!("transport `{transport}` has no topic `{topic}`, and the spec does not name it");
+        let help = advice(topic, known).into_iter().chain(more_help.map(str::to_owned));
+        Err(Failure::Usage(help.fold(error, |text, help| format!("{text}\nhelp: {help}"))))
     }
 
     fn transport_of(&self, plan: &Plan) -> Result<String, Failure> {
@@ -144,7 +185,7 @@ mod tests {
         let spec = folder.join("pipelines.yaml");
         let log = folder.join("bus");
         let text = format!(
-            "lockgate: 1\ntransports:\n  bus: {{ log: {{ path: '{}' }} }}\n  trial: {{ memory: {{}} }}\n",
+            "lockgate: 1\ntransports:\n  bus: {{ log: {{ path: '{}' }}, topics: {{ claims: {{}} }} }}\n  trial: {{ memory: {{}} }}\n",
             log.display()
         );
         std::fs::write(&spec, text).unwrap();
@@ -152,31 +193,31 @@ mod tests {
         Line::parse_from(["command", "claims", "-f", &spec].iter().chain(arguments)).place
     }
 
-    #[test]
-    fn what_lives_inside_a_host_is_refused_with_the_reason() {
+    #[tokio::test]
+    async fn what_lives_inside_a_host_is_refused_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path(), &["--transport", "trial"]);
-        for refused in [place.open().err(), place.look().err()] {
+        for refused in [place.open(Unknown::Refuse).await.err(), place.look().await.err()] {
             let Some(Failure::Usage(reason)) = refused else { panic!("it was not refused") };
             assert!(reason.contains("`trial`") && reason.contains("only inside a running host"), "{reason}");
         }
     }
 
-    #[test]
-    fn looking_makes_no_folder_and_writing_does() {
+    #[tokio::test]
+    async fn looking_makes_no_folder_and_writing_does() {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path(), &["--transport", "bus"]);
-        assert!(matches!(place.look(), Ok(None)));
+        assert!(matches!(place.look().await, Ok(None)));
         assert!(!folder.path().join("bus").exists());
-        assert!(place.open().is_ok());
-        assert!(matches!(place.look(), Ok(Some(_))));
+        assert!(place.open(Unknown::Refuse).await.is_ok());
+        assert!(matches!(place.look().await, Ok(Some(_))));
     }
 
-    #[test]
-    fn one_transport_out_of_reach_hides_no_other() {
+    #[tokio::test]
+    async fn one_transport_out_of_reach_hides_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let place = place(folder.path(), &["--transport", "bus"]);
-        assert!(place.open().is_ok());
+        assert!(place.open(Unknown::Refuse).await.is_ok());
         let Ok(plan) = place.spec.plan() else { panic!("the spec is wrong") };
         let looked = look(&plan, ["bus", "trial"]);
         assert!(looked.is_ok_and(|opened| opened.keys().eq(&["bus"])));

@@ -43,11 +43,10 @@ impl Display {
             self.logged = now;
         }
         for (line, (pipeline, tracked)) in self.lines.iter().zip(pipelines) {
-            let text = text(tracked);
             if log {
-                info!(pipeline, "{text}");
+                record(pipeline, tracked);
             }
-            line.set_message(text);
+            line.set_message(text(tracked));
             line.tick();
         }
     }
@@ -58,20 +57,78 @@ impl Display {
     }
 }
 
+/// How a pipeline gets on, for machines: one field a number.
+fn record(pipeline: &str, tracked: &Tracked) {
+    let last = tracked.last.as_ref();
+    let Numbers { admitted, done, skipped, retried, parked, dead, running, unsettled, lag } =
+        last.map(Numbers::of).unwrap_or_default();
+    let (state, reason) = match (&tracked.failure, last) {
+        (Some(failure), _) => ("failed", Some(failure.as_str())),
+        (None, Some(last)) => state(&last.state),
+        (None, None) => ("starting", None),
+    };
+    let bytes_per_second = (tracked.megabytes_per_second() * 1e6).round() as u64;
+    info!(
+        pipeline,
+        state,
+        reason,
+        admitted,
+        done,
+        skipped,
+        retried,
+        parked,
+        dead,
+        running,
+        unsettled,
+        lag,
+        bytes_per_second,
+        "progress"
+    );
+}
+
+/// What is told of a pipeline in numbers.
+#[derive(Default)]
+struct Numbers {
+    admitted: u64,
+    done: u64,
+    skipped: u64,
+    retried: u64,
+    parked: u64,
+    dead: u64,
+    running: usize,
+    unsettled: usize,
+    lag: u64,
+}
+
+impl Numbers {
+    fn of(last: &Snapshot) -> Self {
+        let counts = &last.counts;
+        Self {
+            admitted: counts.admitted,
+            done: counts.done,
+            skipped: counts.skipped.values().sum(),
+            retried: counts.retried,
+            parked: counts.parked,
+            dead: counts.dead.values().sum(),
+            running: last.running,
+            unsettled: last.partitions.iter().map(|partition| partition.unsettled).sum(),
+            lag: last.partitions.iter().filter_map(|partition| partition.lag).sum(),
+        }
+    }
+}
+
+/// How a pipeline gets on, for people.
 fn text(tracked: &Tracked) -> String {
     if let Some(failure) = &tracked.failure {
         return format!("failed: {failure}");
     }
     let Some(last) = &tracked.last else { return "starting".into() };
-    let counts = &last.counts;
-    let (skipped, dead): (u64, u64) = (counts.skipped.values().sum(), counts.dead.values().sum());
-    let unsettled: usize = last.partitions.iter().map(|partition| partition.unsettled).sum();
-    let lag: u64 = last.partitions.iter().filter_map(|partition| partition.lag).sum();
+    let Numbers { admitted, done, skipped, retried, parked, dead, running, unsettled, lag } = Numbers::of(last);
     let mut text = format!(
-        "{} in · {} done · {skipped} skipped · {} retried · {} parked · {dead} dead · {} running · {unsettled} in flight · {lag} behind",
-        counts.admitted, counts.done, counts.retried, counts.parked, last.running
+        "{admitted} in · {done} done · {skipped} skipped · {retried} retried · {parked} parked · {dead} dead · \
+         {running} running · {unsettled} in flight · {lag} behind"
     );
-    if counts.bytes > 0 {
+    if last.counts.bytes > 0 {
         text.push_str(&format!(" · {:.1} MB/s", tracked.megabytes_per_second()));
     }
     if let Some(trouble) = trouble(last) {
@@ -90,3 +147,19 @@ fn trouble(snapshot: &Snapshot) -> Option<String> {
         State::Draining => Some("drains".into()),
     }
 }
+
+/// What a pipeline is doing, in a word, and why it does not get on.
+fn state(state: &State) -> (&'static str, Option<&str>) {
+    match state {
+        State::Starting => ("starting", None),
+        State::Running => ("running", None),
+        State::Held { reason } => ("held", Some(reason)),
+        State::Blocked { reason } => ("blocked", Some(reason)),
+        State::Paused => ("paused", None),
+        State::Draining => ("draining", None),
+    }
+}
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

@@ -64,7 +64,7 @@ impl Run {
     pub(super) async fn obey(self, progress: &MultiProgress) -> Ended {
         let checked = self.spec.checked().await?;
         assemble::check_names(checked.plan(), &self.only).map_err(Failure::Usage)?;
-        let secrets = assemble::secrets(checked.plan()).map_err(Failure::Usage)?;
+        let secrets = assemble::secrets(checked.plan())?;
         let mut signals = Signals::listen()?;
         let (on_fatal, admin) = (checked.plan().on_fatal, checked.plan().admin);
         let listener = match admin {

@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
 
-use super::place::Place;
+use super::place::{Place, Unknown};
 use super::{Ended, Failure, answer, record};
 use crate::model::header;
 use crate::model::{Headers, Record};
@@ -25,7 +25,7 @@ const READ: usize = 256 << 10;
 #[command(after_help = "Examples:
   echo '{\"hello\":\"world\"}' | lockgate send claimx-downloads-pending
   lockgate send claimx-downloads-pending tasks.ndjson --key C-1001 --header source=replay
-  lockgate send scans --raw scan.pdf
+  lockgate send scans --create --raw scan.pdf
   lockgate tail claimx-dlq --from earliest --json | lockgate send claimx-downloads-pending --records --keep-id")]
 pub(super) struct Send {
     #[command(flatten)]
@@ -49,6 +49,9 @@ pub(super) struct Send {
     /// With --records: messages keep their ids, so that plugins know a message that they have seen before.
     #[arg(long, requires = "records")]
     keep_id: bool,
+    /// Make the topic where it is not there and the spec does not name it.
+    #[arg(long)]
+    create: bool,
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -64,7 +67,8 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 impl Send {
     pub(super) async fn obey(self) -> Ended {
-        let transport = self.place.open()?;
+        let unknown = if self.create { Unknown::Create } else { Unknown::Refuse };
+        let transport = self.place.open(unknown).await?;
         let sink = transport.sink(&self.place.topic).await?;
         let input: Box<dyn AsyncRead + Unpin> = if self.input.as_os_str() == "-" {
             Box::new(tokio::io::stdin())

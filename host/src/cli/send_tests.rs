@@ -34,6 +34,41 @@ async fn topic() -> (Memory, Arc<dyn Sink>) {
     (memory, sink)
 }
 
+/// A spec that names the topic `claims` of a log, which is not there yet.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let bus = folder.path().join("bus");
+        let spec = format!(
+            "lockgate: 1\ntransports: {{ bus: {{ log: {{ path: '{}' }}, topics: {{ claims: {{}} }} }} }}\n",
+            bus.display()
+        );
+        std::fs::write(folder.path().join("pipelines.yaml"), spec).unwrap();
+        std::fs::write(folder.path().join("lines"), "{}\n").unwrap();
+        Self(folder)
+    }
+
+    async fn send(&self, topic: &str, more: &[&str]) -> Ended {
+        let [spec, lines] = ["pipelines.yaml", "lines"].map(|file| self.0.path().join(file).display().to_string());
+        let arguments = ["send", topic, &lines, "-f", &spec];
+        Line::parse_from(arguments.iter().chain(more)).send.obey().await
+    }
+
+    /// Why it was refused, with nothing written.
+    async fn refused(&self, topic: &str, more: &[&str]) -> String {
+        match self.send(topic, more).await {
+            Err(Failure::Usage(reason)) => reason,
+            _ => panic!("it was not refused"),
+        }
+    }
+
+    fn has_log(&self) -> bool {
+        self.0.path().join("bus").exists()
+    }
+}
+
 fn error(ended: Result<usize, Failure>) -> String {
     match ended {
         Err(Failure::Runtime(error)) => format!("{error:#}"),
@@ -69,6 +104,28 @@ fn an_id_is_kept_only_when_asked() {
     let mut kept = Headers::default();
     kept.push(header::ID, "m");
     assert_eq!(parsed(&["--records", "--keep-id"], &line).unwrap().headers, kept);
+}
+
+#[tokio::test]
+async fn a_misspelt_topic_is_refused_and_nothing_is_made() {
+    let scene = Scene::new();
+    let reason = scene.refused("clams", &[]).await;
+    assert_eq!(
+        reason,
+        "transport `bus` has no topic `clams`, and the spec does not name it\n\
+         help: did you mean `claims`?\nhelp: say --create to make it"
+    );
+    assert!(!scene.has_log(), "not even the log was made");
+    assert!(scene.send("claims", &[]).await.is_ok(), "a topic that the spec names is made");
+    assert!(scene.refused("clams", &[]).await.contains("`claims`"));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_made_on_purpose_is_known_from_then_on() {
+    let scene = Scene::new();
+    assert!(scene.send("trial", &["--create"]).await.is_ok());
+    assert!(scene.send("trial", &[]).await.is_ok());
+    assert!(scene.refused("trail", &[]).await.contains("did you mean `trial`?"));
 }
 
 #[test]

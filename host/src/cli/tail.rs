@@ -66,7 +66,7 @@ impl FromStr for From {
 
 impl Tail {
     pub(super) async fn obey(self) -> Ended {
-        let transport = self.place.look()?.ok_or_else(|| self.no_topic())?;
+        let transport = self.place.look().await?.ok_or_else(|| self.no_topic())?;
         self.show(&transport, |message| answer(if self.json { record::line(message) } else { text(message) })).await
     }
 

@@ -150,6 +150,30 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_topic_that_is_neither_named_nor_there_is_a_slip_and_one_that_is_named_only_is_not_there_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = folder.path().join("pipelines.yaml");
+    let bus = folder.path().join("bus");
+    let text = format!(
+        "lockgate: 1\ntransports: {{ bus: {{ log: {{ path: '{}' }}, topics: {{ claims: {{}} }} }} }}\n",
+        bus.display()
+    );
+    std::fs::write(&spec, text).unwrap();
+    let tailed = async |topic: &str| {
+        Line::parse_from(["tail", topic, "-f", &spec.display().to_string()]).tail.obey().await.err()
+    };
+    // First without a log, then with one that holds another topic.
+    for _ in 0..2 {
+        let Some(Failure::Usage(reason)) = tailed("clams").await else { panic!("it was not refused") };
+        assert!(reason.ends_with("does not name it\nhelp: did you mean `claims`?"), "{reason}");
+        let Some(Failure::Runtime(error)) = tailed("claims").await else { panic!("it was not named") };
+        assert!(error.to_string().contains("there is no topic `claims` yet"), "{error}");
+        let log = crate::assemble::plan(std::slice::from_ref(&spec), &[]).ok().unwrap();
+        crate::assemble::transport(&log, "bus").unwrap().sink("other").await.unwrap();
+    }
+}
+
 #[test]
 fn what_a_message_holds_does_nothing_to_a_terminal() {
     assert_eq!(printable("a\u{1b}]0;title\u{7}\nb\té"), "a\\u{1b}]0;title\\u{7}\\nb\\té");

@@ -30,6 +30,7 @@ async fn fetch(server: &Server) -> (Vec<u8>, Option<EgressError>) {
     read_body(&mut *response.body).await
 }
 
+/// R27: what broke off is resumed by range, and it is the same file.
 #[tokio::test]
 async fn a_body_that_breaks_off_is_resumed_and_its_bytes_are_equal() {
     let server = cut_at(100_001, |asked| Reply::part(asked, &entity()).header("etag", TAG)).await;
@@ -43,6 +44,7 @@ async fn a_body_that_breaks_off_is_resumed_and_its_bytes_are_equal() {
     assert_eq!(again.header("accept-encoding"), Some("identity"));
 }
 
+/// R27.
 #[tokio::test]
 async fn a_body_that_breaks_off_again_and_again_is_resumed_as_long_as_it_gets_on() {
     let server = cut_at(70_000, |asked| Reply::part(asked, &entity()).header("etag", TAG).cut_after(70_000)).await;
@@ -61,6 +63,7 @@ async fn a_body_that_does_not_get_on_is_given_up() {
     assert_eq!(server.asked().len(), 1 + 5);
 }
 
+/// R27.
 #[tokio::test]
 async fn a_resumed_body_survives_an_origin_that_is_down_for_a_moment() {
     let asked_again = AtomicU32::new(0);
@@ -75,6 +78,7 @@ async fn a_resumed_body_survives_an_origin_that_is_down_for_a_moment() {
     assert!(bytes == entity());
 }
 
+/// R27: a file is never made of two.
 #[tokio::test]
 async fn an_entity_that_changed_is_never_glued_to_the_old_one() {
     type Later = fn(&Asked) -> Reply;
@@ -95,6 +99,7 @@ async fn an_entity_that_changed_is_never_glued_to_the_old_one() {
     }
 }
 
+/// R27.
 #[tokio::test]
 async fn a_part_that_brings_more_than_the_whole_is_not_taken_for_it() {
     let later = |_: &Asked| {
@@ -107,6 +112,7 @@ async fn a_part_that_brings_more_than_the_whole_is_not_taken_for_it() {
     assert!(bytes.len() <= entity().len());
 }
 
+/// R27.
 #[tokio::test]
 async fn a_body_without_a_strong_validator_is_not_resumed() {
     for headers in [vec![], vec![("etag", "W/\"v1\"")], vec![("etag", TAG), ("accept-ranges", "none")]] {
@@ -135,6 +141,7 @@ async fn a_body_is_resumed_by_its_time_of_change_too() {
     assert_eq!(server.asked()[1].header("if-range"), Some(changed));
 }
 
+/// R27.
 #[tokio::test]
 async fn only_a_get_that_asked_for_the_whole_is_resumed() {
     let range = vec![("range".to_owned(), "bytes=0-".to_owned())];
@@ -168,6 +175,7 @@ async fn a_body_behind_a_redirect_is_resumed_where_it_came_from_with_the_credent
     assert_eq!(again.header("if-none-match"), None);
 }
 
+/// R27: there is a timeout for a read that brings nothing, and none for the whole.
 #[tokio::test]
 async fn a_body_that_stalls_is_a_timeout_where_it_cannot_be_resumed() {
     let server = Server::start(|_| Reply::new(200, entity()).hang_after(1000)).await;
@@ -181,6 +189,7 @@ async fn a_body_that_stalls_is_a_timeout_where_it_cannot_be_resumed() {
     assert_eq!(response.body.chunk().await, Err(error.unwrap()));
 }
 
+/// R27.
 #[tokio::test]
 async fn a_body_that_stalls_is_resumed_where_it_can_be() {
     let server = Server::start(|asked| match asked.header("range") {
@@ -209,6 +218,7 @@ async fn stalled_bodies_in_a_row_open_the_breaker() {
     assert!(matches!(send(&client, get(&server.url("/"))).await, Err(EgressError::Unavailable { .. })));
 }
 
+/// R27, R28: what is resumed counts against the limits of its host like any other request.
 #[tokio::test]
 async fn a_resumption_passes_the_breaker_and_the_places() {
     let server = cut_at(1000, |_| Reply::new(503, "")).await;

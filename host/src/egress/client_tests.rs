@@ -336,6 +336,7 @@ async fn connect_errors_and_timeouts_open_the_breaker_and_denials_and_broken_hea
     }
 }
 
+/// R28: a file that is under way counts until it is there.
 #[tokio::test]
 async fn a_place_is_held_until_the_body_ends_or_is_dropped() {
     let server = Server::start(|_| Reply::new(200, "body")).await;

@@ -1,18 +1,18 @@
-//! What the host adds to requests to sign them. Made once, from the spec's secrets; never printed.
+//! What the host adds to requests to sign them. Made of the spec's secrets, anew when one changes; never printed.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::config::Auth;
 use super::headers;
 use super::setup::Fault;
-use crate::model::{SecretRef, Secrets};
+use crate::model::{Made, SecretRef, Secrets};
 
 /// A header that signs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Credential {
     name: HeaderName,
     /// Marked as sensitive: prints as such, and stays out of HTTP/2's compression tables.
-    value: HeaderValue,
+    value: Made<HeaderValue, Fault>,
 }
 
 impl Credential {
@@ -32,9 +32,9 @@ impl Credential {
         &self.name
     }
 
-    /// Signs.
+    /// Signs with the secret as it is now.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        headers.insert(self.name.clone(), self.value.clone());
+        headers.insert(self.name.clone(), self.value.get());
     }
 }
 
@@ -45,12 +45,19 @@ fn own_header(name: &str) -> Result<HeaderName, Fault> {
     if is_fit { Ok(header) } else { Err(fault()) }
 }
 
-fn value(scheme: &str, secret: &SecretRef, secrets: &Secrets) -> Result<HeaderValue, Fault> {
-    let text = secrets.get(secret).ok_or_else(|| Fault::NoSecret(secret.0.clone()))?;
-    let mut value =
-        HeaderValue::from_str(&format!("{scheme}{}", text.expose())).map_err(|_| Fault::AuthValue(secret.0.clone()))?;
-    value.set_sensitive(true);
-    Ok(value)
+fn value(
+    scheme: &'static str,
+    SecretRef(name): &SecretRef,
+    secrets: &Secrets,
+) -> Result<Made<HeaderValue, Fault>, Fault> {
+    let secret = secrets.0.get(name).ok_or_else(|| Fault::NoSecret(name.clone()))?;
+    let named = name.clone();
+    Made::new(name, secret, move |text| {
+        let value = HeaderValue::from_str(&format!("{scheme}{text}"));
+        let mut value = value.map_err(|_| Fault::AuthValue(named.clone()))?;
+        value.set_sensitive(true);
+        Ok(value)
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ fn breaker(failures: u32) -> config::Breaker {
     config::Breaker { failures: NonZeroU32::new(failures).unwrap(), ..config::Breaker::default() }
 }
 
+/// R28.
 #[tokio::test(start_paused = true)]
 async fn no_more_than_max_concurrent_are_under_way_and_the_next_is_admitted_when_one_ends() {
     let gate = gate(&Config { max_concurrent: NonZeroUsize::new(2), ..Config::default() });
@@ -28,6 +29,7 @@ async fn no_more_than_max_concurrent_are_under_way_and_the_next_is_admitted_when
     assert!(third.await.is_ok());
 }
 
+/// R28.
 #[tokio::test(start_paused = true)]
 async fn the_rate_is_kept_after_a_burst_of_one_second() {
     let gate = gate(&Config { rate: Some("10/s".parse().unwrap()), ..Config::default() });

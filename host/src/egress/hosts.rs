@@ -73,6 +73,7 @@ mod tests {
         Hosts::new("e".into(), Limits::new(&Config::default()), Clock::system())
     }
 
+    /// R28: limits are those of each host.
     #[test]
     fn each_host_has_one_gate() {
         let hosts = hosts();

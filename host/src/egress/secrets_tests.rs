@@ -10,7 +10,7 @@ use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::config::{Auth, Breaker, Config, Timeouts};
-use super::test_server::{Reply, SENTINEL, Server, client, get, loopback, read_body, send, system};
+use super::test_server::{Reply, SENTINEL, Server, client, client_with_file, get, loopback, read_body, send, system};
 use super::{Client, EgressError, Request};
 use crate::model::{Period, SecretRef};
 
@@ -150,4 +150,32 @@ async fn the_final_url_and_a_printed_request_hold_no_secret() {
     let request = Request { headers: vec![("a".into(), SENTINEL.into())], ..get("https://SENTINEL@h/p?SENTINEL") };
     let shown = r#"Request { method: "GET", target: "https://…@h/p", headers: ["a"], body: None }"#;
     assert_eq!(format!("{request:?}"), shown);
+}
+
+#[tokio::test]
+async fn the_next_request_after_a_secrets_file_has_changed_carries_the_new_credential() {
+    let logged = Logged::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first-SENTINEL\n").unwrap();
+    let server = Server::start(|_| Reply::new(200, "")).await;
+    let client = client_with_file(signed(&server.url("")), &file);
+    let sent = async || {
+        send(&client, get("f")).await.unwrap();
+        server.asked().last().unwrap().header("authorization").unwrap().to_owned()
+    };
+    assert_eq!(sent().await, "Bearer first-SENTINEL");
+    let beside = folder.path().join("beside");
+    std::fs::write(&beside, "other-SENTINEL\n").unwrap();
+    std::fs::rename(&beside, &file).unwrap();
+    assert_eq!(sent().await, "Bearer other-SENTINEL");
+    std::fs::write(&file, "no header:\nSENTINEL").unwrap();
+    assert_eq!(sent().await, "Bearer other-SENTINEL", "what no header can hold is not sent");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(sent().await, "Bearer other-SENTINEL");
+    std::fs::write(&file, "last-SENTINEL").unwrap();
+    assert_eq!(sent().await, "Bearer last-SENTINEL");
+    let text = logged.text();
+    assert!(text.contains("new value cannot be used") && text.contains("cannot be read again"), "{text}");
+    assert_clean(&text);
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -25,6 +26,12 @@ pub(super) const SENTINEL: &str = "SENTINEL";
 pub(super) fn client(configs: impl IntoIterator<Item = (&'static str, Config)>) -> Client {
     let configs: BTreeMap<_, _> = configs.into_iter().map(|(name, config)| (name.to_owned(), config)).collect();
     Client::new(&configs, &Secrets([("token".to_owned(), Secret::new(SENTINEL))].into())).unwrap()
+}
+
+/// A client of one endpoint `e`, whose secret `token` stands in a file.
+pub(super) fn client_with_file(config: Config, token: &Path) -> Client {
+    let secrets = Secrets([("token".to_owned(), Secret::in_file("token", token).unwrap())].into());
+    Client::new(&[("e".to_owned(), config)].into(), &secrets).unwrap()
 }
 
 /// An endpoint that may connect to loopback.

@@ -152,6 +152,7 @@ mod any_interleaving {
     const PARTITIONS: u32 = 3;
     const LOG: i64 = 12;
     const KEYS: i64 = 3;
+    const GROUP: &str = "group";
 
     #[derive(Clone, Copy, Debug)]
     enum Step {
@@ -309,18 +310,33 @@ mod any_interleaving {
             }
             let owned = self.running.iter().filter(|work| self.in_flight.owns(work));
             let mut lanes = BTreeSet::new();
-            for work in owned.filter(|_| self.order != Order::None) {
-                let lane = (work.partition().index, self.lane(work.message.origin.position.0));
-                assert!(lanes.insert(lane), "two messages of one lane run at once");
+            for work in owned {
+                let Some(lane) = self.lane(work.message.origin.position.0) else { continue };
+                assert!(lanes.insert((work.partition().index, lane)), "two messages of one lane run at once");
             }
         }
 
-        fn lane(&self, position: i64) -> i64 {
-            if self.order == Order::Key { position % KEYS } else { 0 }
+        /// What a message must not run beside; none where it may run beside everything.
+        fn lane(&self, position: i64) -> Option<i64> {
+            match self.order {
+                Order::None => None,
+                Order::Key => Some(position % KEYS),
+                Order::Header(_) => group(position),
+                Order::Partition => Some(0),
+            }
         }
     }
 
+    /// The value of the header that groups messages otherwise than their key does. Every fourth has none.
+    fn group(position: i64) -> Option<i64> {
+        (position % 4 != 3).then_some(position % 2)
+    }
+
     fn message(index: u32, position: i64) -> Message {
+        let mut headers = Headers::default();
+        if let Some(group) = group(position) {
+            headers.push(GROUP, format!("{index}-{group}"));
+        }
         Message {
             id: MessageId::given("m"),
             origin: Origin {
@@ -330,7 +346,7 @@ mod any_interleaving {
                 enqueued: Timestamp(0),
             },
             key: Some(format!("{index}-{}", position % KEYS).into()),
-            headers: Headers::default(),
+            headers,
             payload: Bytes::from_static(b"x"),
         }
     }
@@ -338,7 +354,12 @@ mod any_interleaving {
     proptest! {
         #[test]
         fn no_checkpoint_passes_an_unsettled_message_and_everything_settles_in_the_end(
-            order in prop_oneof![Just(Order::None), Just(Order::Key), Just(Order::Partition)],
+            order in prop_oneof![
+                Just(Order::None),
+                Just(Order::Key),
+                Just(Order::Header(GROUP.to_owned())),
+                Just(Order::Partition),
+            ],
             steps in proptest::collection::vec(step(), 0..120),
         ) {
             let mut model = Model::new(order);

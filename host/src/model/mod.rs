@@ -16,5 +16,5 @@ pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Positi
 pub use outcome::{Emission, Outcome, Verdict};
 pub use progress::{Held, Progress};
 pub use redact::without_queries;
-pub use secret::{Secret, SecretRef, Secrets};
+pub use secret::{Made, Secret, SecretRef, Secrets};
 pub use units::{Period, Size};

@@ -1,26 +1,51 @@
-//! A value that must never be printed. Its `Debug` and `Display` say so instead of showing it.
+//! A value that must never be printed. Its `Debug` and `Display` say so instead of showing it. One that stands in a
+//! file is what the file holds now.
+
+mod file;
+mod made;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-/// A secret string. Read it only where it is used, with [`Secret::expose`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+pub use made::Made;
+
+/// A secret string. Read it only where it is used, with [`Secret::expose`], and keep nothing that was made of it but
+/// in a [`Made`]: it may change. Cheap to clone.
+#[derive(Clone)]
+pub struct Secret(Source);
+
+#[derive(Clone)]
+enum Source {
+    Fixed(Arc<str>),
+    File(Arc<file::SecretFile>),
+}
 
 impl Secret {
-    /// Wraps a value.
+    /// Wraps a value that stays.
     pub fn new(value: impl Into<Arc<str>>) -> Self {
-        Self(value.into())
+        Self(Source::Fixed(value.into()))
     }
 
-    /// The value, for the one place that sends it to its own origin.
-    pub fn expose(&self) -> &str {
-        &self.0
+    /// The content of a file, less the line break at its end; read now, and again when the file has changed. `name` is
+    /// what the spec calls the secret.
+    pub fn in_file(name: &str, path: &Path) -> io::Result<Self> {
+        Ok(Self(Source::File(Arc::new(file::SecretFile::read(name, path)?))))
+    }
+
+    /// The value as it is now, for the one place that sends it to its own origin. Looks at the file, where there is
+    /// one: a matter of microseconds on a local disk.
+    pub fn expose(&self) -> Arc<str> {
+        match &self.0 {
+            Source::Fixed(value) => value.clone(),
+            Source::File(file) => file.value(),
+        }
     }
 }
 

@@ -111,6 +111,10 @@ impl Diagnostics {
     pub(super) fn sources(&self) -> &Sources {
         &self.sources
     }
+
+    pub(super) fn shared_sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.sources)
+    }
 }
 
 impl<'a> IntoIterator for &'a Diagnostics {

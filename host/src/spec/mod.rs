@@ -32,6 +32,7 @@ pub mod shape;
 pub use check::{Descriptions, check};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Environment, Loaded, load, load_str, load_texts};
+pub(crate) use near::advice;
 pub use place::{Place, Position, Sources};
 pub use plan::Plan;
 pub use render::Colour;

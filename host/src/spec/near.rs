@@ -1,7 +1,7 @@
 //! "Did you mean": the closest of the names that are known.
 
 /// Advice for a name that is not known: the closest one, else all there are.
-pub(super) fn advice<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn advice<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     did_you_mean(name, &known).or_else(|| (!known.is_empty()).then(|| format!("known: {}", list(&known))))
 }

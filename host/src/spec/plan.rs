@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::place::Place;
 pub use super::shape::SecretSource;
 use crate::flow::config::{InFlight, InPlace, OnFatal, Order};
 use crate::model::Period;
@@ -16,8 +17,8 @@ use crate::{admin, egress, plugin, storage, transport};
 /// What runs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Plan {
-    /// Where secrets come from. Files are relative to the working directory.
-    pub secrets: BTreeMap<String, SecretSource>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Secret>,
     /// Transports by name.
     pub transports: BTreeMap<String, Transport>,
     /// Stores by name.
@@ -34,6 +35,35 @@ pub struct Plan {
     pub on_fatal: OnFatal,
     /// What works and is probably not meant.
     pub warnings: Diagnostics,
+}
+
+impl Plan {
+    /// That secrets cannot be had, each by its name with the reason and what to do, shown where the spec declares it.
+    pub fn missing_secrets(&self, missing: &[(&str, Missing)]) -> Diagnostics {
+        let fault = |(name, Missing { reason, help }): &(&str, Missing)| {
+            let fault = Diagnostic::nowhere("secret", format!("secret {name}: {reason}")).help(help.as_str());
+            Diagnostic { place: self.secrets.get(*name).map(|secret| secret.place), ..fault }
+        };
+        Diagnostics::new(missing.iter().map(fault).collect(), self.warnings.shared_sources())
+    }
+}
+
+/// Why a secret cannot be had.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// What failed.
+    pub reason: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// A secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Secret {
+    /// Where it comes from. A file is relative to the working directory.
+    pub source: SecretSource,
+    /// Where the spec declares it.
+    pub place: Place,
 }
 
 /// A transport of exactly one kind.

@@ -102,7 +102,7 @@ async fn what_is_sent_comes_back_as_it_was() {
     let raw: Vec<u8> = (0..=255).collect();
     std::fs::write(folder.path().join("raw"), &raw).unwrap();
     std::fs::write(folder.path().join("lines"), "{\"b\":1, \"a\":2}\n\n[3]\n").unwrap();
-    lockgate.output(&["send", "things", "--key", "k", "--header", "from=x=y", "lines"]).await.unwrap();
+    lockgate.output(&["send", "things", "--create", "--key", "k", "--header", "from=x=y", "lines"]).await.unwrap();
     lockgate.output(&["send", "things", "--key", "k", "--raw", "raw"]).await.unwrap();
     let seen: Vec<Value> = lines(&lockgate.output(&["tail", "things", "--json"]).await.unwrap()).unwrap();
     assert_eq!(seen.len(), 3);

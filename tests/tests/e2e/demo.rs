@@ -60,6 +60,21 @@ async fn the_demo_says_what_became_of_its_tasks_and_starts_clean_again() {
 }
 
 #[tokio::test]
+async fn the_commands_to_try_next_work() {
+    let driver = Driver::new().await;
+    let told = succeeded(&driver.run(&["--tasks", "12"]).await);
+    let (_, next) = told.split_once("To try next:\n").unwrap();
+    let commands: Vec<&str> = next.lines().take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    assert_eq!(commands.len(), 3, "{told}");
+    for command in commands {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&driver.claims.place.root).stdin(Stdio::null());
+        let answer = succeeded(&shell.kill_on_drop(true).output().await.unwrap());
+        assert!(!answer.is_empty(), "`{command}` says nothing");
+    }
+}
+
+#[tokio::test]
 async fn a_killed_demo_goes_on_with_resume_and_loses_nothing() {
     let driver = Driver::new().await;
     let mut demo = driver.start(&["--tasks", &TASKS.to_string()]);

@@ -48,6 +48,7 @@ async fn a_component_that_needs_more_than_its_memory_says_so() {
     assert!(error.contains("cannot describe itself: it needs more than `limits.memory`"), "{error}");
 }
 
+/// R27: what stands still ends.
 #[tokio::test(start_paused = true)]
 async fn a_host_call_in_which_nothing_moves_is_stalled() {
     let bench = bench(|_| {}).await;
@@ -59,6 +60,7 @@ async fn a_host_call_in_which_nothing_moves_is_stalled() {
     assert_eq!(bench.cache.content("stuck"), None);
 }
 
+/// R27: a large file has no timeout in all.
 #[tokio::test(start_paused = true)]
 async fn what_moves_may_take_as_long_as_it_wants() {
     let bench = bench(|_| {}).await;
@@ -66,6 +68,7 @@ async fn what_moves_may_take_as_long_as_it_wants() {
     assert!(bench.said("store files /slow cache slow").await.starts_with("ok"));
 }
 
+/// R28: a limit of a host may be as narrow as it has to be.
 #[tokio::test(start_paused = true)]
 async fn the_hosts_own_waits_and_sleeps_are_no_stall() {
     let bench = bench(|_| {}).await;

@@ -12,7 +12,7 @@ use crate::model::Period;
 use crate::plugin::config::Config as Plugin;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::node::{Spot, Value};
-use crate::spec::plan::{Transport, TransportKind};
+use crate::spec::plan::{Secret, Transport, TransportKind};
 use crate::spec::shape::{Part, SecretSource};
 use crate::storage::config::Config as Store;
 use crate::transport::config::{Config as TransportConfig, Ownership};
@@ -21,7 +21,7 @@ use crate::transport::config::{Config as TransportConfig, Ownership};
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 impl<'a> Checker<'a> {
-    pub(super) fn secrets(&mut self) -> BTreeMap<String, SecretSource> {
+    pub(super) fn secrets(&mut self) -> BTreeMap<String, Secret> {
         self.section("secrets", &self.loaded.spec.secrets, |checker, _, secret, spot| {
             let empty = match secret {
                 SecretSource::Env(variable) => variable.is_empty(),
@@ -30,7 +30,7 @@ impl<'a> Checker<'a> {
             if empty {
                 checker.error("wrong-value", spot.place(), "a secret comes from somewhere, and this is empty");
             }
-            Some(secret.clone())
+            Some(Secret { source: secret.clone(), place: spot.named() })
         })
     }
 

@@ -16,7 +16,7 @@ use crate::transport::{OnLostPosition, Start};
 fn a_right_spec_is_a_plan() {
     let plan = checked(&[("pipelines.yaml", RIGHT)], &[]).map_err(|problems| problems.to_string()).unwrap();
     assert!(plan.warnings.is_empty());
-    assert_eq!(plan.secrets["claimx_token"], SecretSource::Env("CLAIMX_API_TOKEN".to_owned()));
+    assert_eq!(plan.secrets["claimx_token"].source, SecretSource::Env("CLAIMX_API_TOKEN".to_owned()));
     let TransportKind::Log(log) = &plan.transports["bus"].kind else { panic!("{:?}", plan.transports) };
     assert_eq!(log.path, Path::new("data/bus"));
     assert_eq!(plan.endpoints["claimx"].base_url.as_deref(), Some("https://api.example.com/v1"));

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder, split_sas};
+use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
 use object_store::client::HttpConnector;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use tokio::sync::OnceCell;
 use url::Url;
 
-use super::Azure;
 use super::failure::Connector;
 use super::requests::Requests;
-use crate::model::{SecretRef, Secrets};
+use super::{Azure, credential};
+use crate::model::{Secret, SecretRef, Secrets};
 use crate::storage::BlobPath;
 use crate::storage::config::{AzureAuth, Config};
 use crate::storage::intake::refuse_reserved;
@@ -94,8 +94,7 @@ impl Parts<'_> {
         // What the builder says may quote what it was given, so its words go no further.
         self.signed_in(builder, service, environment)?.build().map_err(|_| {
             let reason = match self.auth {
-                AzureAuth::Key(_) => "is no key of an account: it must be base64",
-                AzureAuth::Sas(_) => "is no shared access signature: it must read `sv=…&sig=…`",
+                AzureAuth::Key(_) | AzureAuth::Sas(_) => "cannot be used",
                 AzureAuth::ManagedIdentity {} => {
                     "cannot be used: AZURE_CLIENT_ID, AZURE_TENANT_ID or \
                      AZURE_FEDERATED_TOKEN_FILE is missing"
@@ -112,15 +111,13 @@ impl Parts<'_> {
         environment: impl Environment,
     ) -> Result<MicrosoftAzureBuilder, SetupError> {
         match self.auth {
-            AzureAuth::Key(secret) => Ok(builder.with_access_key(self.secret(secret)?.trim())),
-            AzureAuth::Sas(secret) => {
-                let text = self.secret(secret)?.trim();
-                // A signature is handed out as a URL as often as alone.
-                let query = text.rsplit_once('?').map_or(text, |(_, query)| query);
-                let pairs = split_sas(query).ok().filter(|pairs| pairs.iter().any(|(key, _)| key == "sig"));
-                let pairs = pairs
-                    .ok_or_else(|| self.invalid("auth", "is no shared access signature: it must read `sv=…&sig=…`"))?;
-                Ok(builder.with_sas_authorization(pairs))
+            AzureAuth::Key(name) => {
+                let signs = credential::key(&name.0, self.secret(name)?);
+                Ok(builder.with_credentials(signs.map_err(|reason| self.invalid("auth", reason))?))
+            }
+            AzureAuth::Sas(name) => {
+                let signs = credential::signature(&name.0, self.secret(name)?);
+                Ok(builder.with_credentials(signs.map_err(|reason| self.invalid("auth", reason))?))
             }
             AzureAuth::ManagedIdentity {} if service.scheme() != "https" => {
                 Err(self.invalid("endpoint", "must be https: an identity's token goes to no other"))
@@ -129,11 +126,9 @@ impl Parts<'_> {
         }
     }
 
-    fn secret(&self, secret: &SecretRef) -> Result<&str, SetupError> {
-        self.secrets
-            .get(secret)
-            .map(|secret| secret.expose())
-            .ok_or_else(|| SetupError::Secret { store: self.store.to_owned(), secret: secret.0.clone() })
+    fn secret(&self, secret: &SecretRef) -> Result<&Secret, SetupError> {
+        let undeclared = || SetupError::Secret { store: self.store.to_owned(), secret: secret.0.clone() };
+        self.secrets.get(secret).ok_or_else(undeclared)
     }
 
     /// Where the account answers.

@@ -9,7 +9,10 @@
 //! Needs the rights to read, write, create and delete blobs, and to list them to clear leftovers. A lease or an
 //! immutability policy on a blob makes the calls that change it fail as `Other` with Azure's own code.
 
+#[cfg(test)]
+mod azurite_tests;
 mod connect;
+mod credential;
 mod failure;
 mod requests;
 mod standing;

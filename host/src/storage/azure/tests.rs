@@ -1,5 +1,4 @@
-//! What can be known without Azure: configuration, and what its answers mean. The contract runs against an emulator
-//! where `LOCKGATE_AZURITE` names its blob endpoint; the end-to-end tests start one.
+//! What can be known without Azure: configuration, and what its answers mean.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,23 +9,23 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use object_store::ObjectStore;
+use object_store::azure::{AzureAccessKey, AzureCredential};
 use sha2::Digest;
 
 use super::Azure;
-use crate::model::{Clock, Progress, Secret, SecretRef, Secrets, Timestamp};
+use crate::model::{Progress, Secret, SecretRef, Secrets};
 use crate::storage::config::{AzureAuth, Config};
-use crate::storage::contract::{self, create_container};
 use crate::storage::{self, BlobPath, BlobStore, PutOptions, SetupError, StoreError, Stored};
 
 /// The key that the emulator publishes.
-const EMULATOR_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub(super) const EMULATOR_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-fn secrets(value: &str) -> Secrets {
+pub(super) fn secrets(value: &str) -> Secrets {
     Secrets(BTreeMap::from([("s".to_owned(), Secret::new(value))]))
 }
 
-fn config(endpoint: Option<&str>, auth: AzureAuth) -> Config {
+pub(super) fn config(endpoint: Option<&str>, auth: AzureAuth) -> Config {
     Config::Azure {
         account: "devstoreaccount1".to_owned(),
         container: "lake".to_owned(),
@@ -36,19 +35,19 @@ fn config(endpoint: Option<&str>, auth: AzureAuth) -> Config {
     }
 }
 
-fn key() -> AzureAuth {
+pub(super) fn key() -> AzureAuth {
     AzureAuth::Key(SecretRef("s".to_owned()))
 }
 
-fn sas() -> AzureAuth {
+pub(super) fn sas() -> AzureAuth {
     AzureAuth::Sas(SecretRef("s".to_owned()))
 }
 
-fn path(text: &str) -> BlobPath {
+pub(super) fn path(text: &str) -> BlobPath {
     BlobPath::parse(text).unwrap()
 }
 
-async fn put(store: &Azure, at: &BlobPath, body: Bytes) -> Result<Stored, StoreError> {
+pub(super) async fn put(store: &Azure, at: &BlobPath, body: Bytes) -> Result<Stored, StoreError> {
     put_with(store, at, body, &PutOptions::default()).await
 }
 
@@ -286,76 +285,24 @@ fn an_identity_is_taken_from_where_its_environment_says() {
 }
 
 #[tokio::test]
-async fn it_keeps_the_contract_on_an_emulator() {
-    let Ok(endpoint) = std::env::var("LOCKGATE_AZURITE") else { return };
-    let owner = secrets(EMULATOR_KEY);
-    let mut config = config(Some(&endpoint), key());
-    if let Config::Azure { container, .. } = &mut config {
-        *container = format!("t{:016x}", rand::random::<u64>());
-    }
-    create_container(&config, &owner).await.unwrap();
-    contract::run(&storage::open("lake", &config, &owner).unwrap()).await;
-    if let Ok(signature) = std::env::var("LOCKGATE_AZURITE_SAS") {
-        let mut config = config.clone();
-        if let Config::Azure { auth, .. } = &mut config {
-            *auth = sas();
-        }
-        contract::run(&storage::open("lake", &config, &secrets(&signature)).unwrap()).await;
-    }
-    uploads_leave_nothing_and_what_killed_ones_left_is_cleared(&config, &owner).await;
-    a_blob_of_another_tool_is_read_to_know_it(&config, &owner).await;
-    a_missing_container_is_no_missing_blob(&config, &owner).await;
-    a_refused_key_is_the_store_s_fault(&config).await;
-}
-
-async fn uploads_leave_nothing_and_what_killed_ones_left_is_cleared(config: &Config, secrets: &Secrets) {
-    let store = Azure::open("lake", config, secrets, |_: &str| None).unwrap();
-    let hidden = store.place(".lockgate").unwrap();
-    let left = async || store.objects.list(Some(&hidden)).count().await;
-    assert_eq!(left().await, 0);
-    let upload = store.place(".lockgate/left").unwrap();
-    store.objects.put_opts(&upload, Bytes::from_static(b"half").into(), Default::default()).await.unwrap();
-    put(&store, &path("x"), Bytes::from_static(b"x")).await.unwrap();
-    let now = Clock::system().wall();
-    store.sweep(now).await;
-    assert_eq!(left().await, 1, "another process may still need it");
-    store.sweep(Timestamp(now.0 + 25 * 60 * 60 * 1000)).await;
-    assert_eq!(left().await, 0);
-    assert_eq!(store.stat(&path("x"), &Progress::new()).await.unwrap().size, 1);
-}
-
-async fn a_blob_of_another_tool_is_read_to_know_it(config: &Config, secrets: &Secrets) {
-    let store = Azure::open("lake", config, secrets, |_: &str| None).unwrap();
-    let body = Bytes::from(vec![7; 9 << 20]);
-    let at = path("from/another/tool");
-    store.objects.put_opts(&store.place(at.as_str()).unwrap(), body.clone().into(), Default::default()).await.unwrap();
-    let stored = put(&store, &at, body).await.unwrap();
-    assert_eq!(store.stat(&at, &Progress::new()).await.unwrap(), stored);
-    let conflict = put(&store, &at, Bytes::from_static(b"other")).await;
-    assert_eq!(conflict, Err(StoreError::Conflict { path: at, stored }));
-}
-
-async fn a_missing_container_is_no_missing_blob(config: &Config, secrets: &Secrets) {
-    let mut config = config.clone();
-    if let Config::Azure { container, .. } = &mut config {
-        *container = "nowhere".to_owned();
-    }
-    let store = Azure::open("lake", &config, secrets, |_: &str| None).unwrap();
-    for error in [
-        store.stat(&path("x"), &Progress::new()).await.unwrap_err(),
-        store.delete(&path("x")).await.unwrap_err(),
-        put(&store, &path("x"), Bytes::from_static(b"x")).await.unwrap_err(),
-        put(&store, &path("x"), Bytes::from(vec![0; 9 << 20])).await.unwrap_err(),
+async fn a_secret_in_a_file_signs_with_what_the_file_holds_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let signature = |sig: &str| AzureCredential::SASToken(vec![("sv".into(), "1".into()), ("sig".into(), sig.into())]);
+    let key = |text: &str| AzureCredential::AccessKey(AzureAccessKey::try_new(text).unwrap());
+    for (auth, first, then, unfit) in [
+        (sas(), ("https://a/?sv=1&sig=one\n", signature("one")), ("sv=1&sig=second", signature("second")), "sv=1"),
+        (self::key(), ("b25l\n", key("b25l")), ("c2Vjb25k", key("c2Vjb25k")), "no base64"),
     ] {
-        assert!(
-            matches!(&error, StoreError::Unavailable(text) if text.contains("container does not exist")),
-            "{error}"
-        );
+        std::fs::write(&file, first.0).unwrap();
+        let secrets = Secrets(BTreeMap::from([("s".to_owned(), Secret::in_file("s", &file).unwrap())]));
+        let store = Azure::open("lake", &config(None, auth), &secrets, |_: &str| None).unwrap();
+        let all = [store.objects.credentials(), &store.requests.credentials];
+        for (content, expected) in [(first.0, &first.1), (then.0, &then.1), (unfit, &then.1)] {
+            std::fs::write(&file, content).unwrap();
+            for signs in all {
+                assert_eq!(&*signs.get_credential().await.unwrap(), expected);
+            }
+        }
     }
-}
-
-async fn a_refused_key_is_the_store_s_fault(config: &Config) {
-    let store = Azure::open("lake", config, &secrets("bm90IHRoZSBrZXk="), |_: &str| None).unwrap();
-    let error = store.stat(&path("x"), &Progress::new()).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("credential was refused")), "{error}");
 }
