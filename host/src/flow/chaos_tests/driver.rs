@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fate::{Fate, LETTERS, PIPELINE};
+use super::fate::{Fate, LETTERS, PIPELINE, RETRY};
 use super::oracle::{Oracle, Promises};
 use super::script::{DISCARDED, OUTPUTS, Script};
 use super::setup::{LANE, Setup};
@@ -27,7 +27,7 @@ use crate::model::header;
 use crate::model::{Clock, Headers, Message, MessageId, Origin, Partition, Record, Timestamp};
 use crate::transport::config::{Create, Topic as TopicConfig};
 use crate::transport::memory::Memory;
-use crate::transport::{OnLostPosition, Sink, Start, Subscription, Transport};
+use crate::transport::{OnLostPosition, Sink, Start, Subscription, Transport, join};
 
 /// The topic that is worked on, and its group.
 pub(super) const WORK: &str = "work";
@@ -64,7 +64,11 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn random(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let setup = Setup::random(&mut rng);
+        let mut setup = Setup::random(&mut rng);
+        // Every other pair of seeds, so that what earlier seeds have found stays what it was.
+        if (seed + 1) % 4 < 2 {
+            setup = setup.parking(&mut rng);
+        }
         let driver = Self::new(setup, seed);
         driver.shared.look().chaos.rough = true;
         Self { rng, ..driver }
@@ -74,7 +78,7 @@ impl Driver {
         let promises = Promises {
             window: setup.window,
             concurrency: setup.concurrency,
-            attempts: setup.attempts,
+            retry_partitions: setup.retry_partitions as usize,
             drain_for: setup.drain_for,
             checkpoint_limit: setup.checkpoint_limit,
         };
@@ -82,12 +86,16 @@ impl Driver {
         let topic = |partitions| TopicConfig { create: Some(create(partitions)), ..TopicConfig::default() };
         let one = OUTPUTS.iter().chain([&LETTERS]).map(|name| ((*name).to_owned(), topic(1)));
         let topics: BTreeMap<_, _> = one.chain([(WORK.to_owned(), topic(setup.partitions))]).collect();
-        let memory = Memory::new("bus", topics, clock());
+        let topics = topics.into_iter().chain(setup.parks().then(|| (RETRY.to_owned(), topic(setup.retry_partitions))));
+        let memory = Memory::new("bus", topics.collect(), clock());
+        if setup.parks() {
+            memory.limit_checkpoints(RETRY, setup.checkpoint_limit);
+        }
         memory.limit_checkpoints(WORK, setup.checkpoint_limit);
         let mut oracle = Oracle::new(promises);
         oracle.note(format_args!("{setup:?}"));
         Self {
-            places: vec![Place::Here; setup.partitions as usize],
+            places: vec![Place::Here; (setup.partitions + setup.retry_partitions) as usize],
             shared: Shared::new(oracle, seed),
             rng: StdRng::seed_from_u64(seed),
             memory,
@@ -131,8 +139,11 @@ impl Driver {
             32 => self.stop().await,
             33..36 => self.toggle_topic(),
             36 | 37 => self.toggle_commits(),
-            38 => self.memory.fail_reads(WORK, 2),
-            _ => self.refuse_letters(),
+            38 => {
+                let topic = self.topic_to_read();
+                self.memory.fail_reads(topic, 2);
+            }
+            _ => self.refuse(),
         }
         self.watch().await;
     }
@@ -143,6 +154,9 @@ impl Driver {
     }
 
     async fn send_some(&mut self) {
+        if self.setup.parks() && self.rng.random_bool(0.3) {
+            self.send_strange().await;
+        }
         for _ in 0..self.rng.random_range(1..6) {
             let partition = self.rng.random_range(0..self.setup.partitions);
             let scope = if self.setup.shared_keys { 0 } else { partition };
@@ -150,7 +164,7 @@ impl Driver {
                 |odds| self.rng.random_bool(odds).then(|| format!("{scope}-{}", self.rng.random_range(0..2)));
             let (key, lane) = (word(0.8), word(0.8));
             let size = self.rng.random_range(0..60);
-            let script = Script::random(&mut self.rng);
+            let script = Script::random(&mut self.rng, if self.setup.parks() { 9 } else { 4 });
             let id = self.rng.random_bool(0.3).then(|| format!("given-{}", self.rng.random_range(0..u64::MAX)));
             self.send_as(partition, key.as_deref(), lane.as_deref(), id.as_deref(), size, script).await;
         }
@@ -190,7 +204,7 @@ impl Driver {
         };
         let message = Message { id, origin, key, headers, payload };
         let lane = self.lane_of(&message);
-        self.shared.look().oracle.sent(Fate::new(&message, lane, script, self.setup.attempts));
+        self.shared.look().oracle.sent(Fate::new(&message, lane, script, self.setup.rounds()));
     }
 
     fn lane_of(&self, message: &Message) -> Option<String> {
@@ -207,14 +221,19 @@ impl Driver {
     pub(super) async fn start(&mut self) {
         let life = self.shared.look().oracle.born();
         self.note("start");
-        let subscription = Subscription {
-            topic: WORK.into(),
+        let subscription = |topic: &str| Subscription {
+            topic: topic.into(),
             group: GROUP.into(),
             start: Start::Earliest,
             on_lost_position: OnLostPosition::Fail,
         };
-        let inner = self.memory.source(&subscription).await.unwrap();
-        let source = Box::new(Tardy::new(self.shared.clone(), inner));
+        let mut inner = self.memory.source(&subscription(WORK)).await.unwrap();
+        let mut retry: Option<Arc<dyn Sink>> = None;
+        if self.setup.parks() {
+            inner = join(vec![inner, self.memory.source(&subscription(RETRY)).await.unwrap()]);
+            retry = Some(self.topic(life, RETRY).await);
+        }
+        let source = Box::new(Tardy::new(self.shared.clone(), inner, self.memory.clone()));
         let mut outputs = BTreeMap::from([(DISCARDED.to_owned(), Route::Discard)]);
         for name in OUTPUTS {
             outputs.insert(name.to_owned(), Route::Topic(self.topic(life, name).await));
@@ -223,7 +242,7 @@ impl Driver {
             pipeline: PIPELINE.into(),
             outputs,
             dead_letter: self.topic(life, LETTERS).await,
-            retry: None,
+            retry,
             spill: None,
         };
         let plugin = Arc::new(Scripted { shared: self.shared.clone(), life });
@@ -290,7 +309,7 @@ impl Driver {
         }
         drop(world);
         self.commits_fail = false;
-        self.memory.fail_commits(WORK, None);
+        self.all_commits_succeed();
     }
 
     /// Looks whether the pipeline still lives, and at what it says of itself.
@@ -316,33 +335,37 @@ impl Driver {
     }
 
     fn revoke(&mut self) {
-        if let Some(partition) = self.any(Place::Here) {
-            self.note(format_args!("order: revoke {partition}"));
-            self.memory.revoke(WORK, GROUP, &[partition]);
-            self.places[partition as usize] = Place::Away;
+        if let Some(place) = self.any(Place::Here) {
+            let (topic, partition) = self.place(place);
+            self.note(format_args!("order: revoke {topic}/{partition}"));
+            self.memory.revoke(topic, GROUP, &[partition]);
+            self.places[place as usize] = Place::Away;
         }
     }
 
     /// Takes a partition away, be it asked back already or not.
     fn lose(&mut self) {
         let place = if self.rng.random_bool(0.7) { Place::Here } else { Place::Away };
-        if let Some(partition) = self.any(place) {
-            self.note(format_args!("order: lose {partition}"));
-            self.memory.lose(WORK, GROUP, &[partition]);
-            self.places[partition as usize] = Place::Away;
+        if let Some(place) = self.any(place) {
+            let (topic, partition) = self.place(place);
+            self.note(format_args!("order: lose {topic}/{partition}"));
+            self.memory.lose(topic, GROUP, &[partition]);
+            self.places[place as usize] = Place::Away;
         }
     }
 
     fn give_again(&mut self) {
-        if let Some(partition) = self.any(Place::Away) {
-            self.note(format_args!("order: assign {partition}"));
-            self.memory.assign(WORK, GROUP, &[partition]);
-            self.places[partition as usize] = Place::Here;
+        if let Some(place) = self.any(Place::Away) {
+            let (topic, partition) = self.place(place);
+            self.note(format_args!("order: assign {topic}/{partition}"));
+            self.memory.assign(topic, GROUP, &[partition]);
+            self.places[place as usize] = Place::Here;
         }
     }
 
     fn toggle_topic(&mut self) {
-        let name = [OUTPUTS[0], OUTPUTS[1], LETTERS][self.rng.random_range(0..3)];
+        let names = [OUTPUTS[0], OUTPUTS[1], LETTERS, RETRY];
+        let name = names[self.rng.random_range(0..if self.setup.parks() { 4 } else { 3 })];
         let mut world = self.shared.look();
         if !world.chaos.down.remove(name) {
             world.chaos.down.insert(name);
@@ -351,19 +374,51 @@ impl Driver {
         world.oracle.note(format_args!("topics down: {down:?}"));
     }
 
-    fn refuse_letters(&mut self) {
+    fn refuse(&mut self) {
+        let name = if self.setup.parks() && self.rng.random_bool(0.5) { RETRY } else { LETTERS };
         let mut world = self.shared.look();
-        if !world.chaos.refusing.remove(LETTERS) {
-            world.chaos.refusing.insert(LETTERS);
+        if !world.chaos.refusing.remove(name) {
+            world.chaos.refusing.insert(name);
         }
-        world.oracle.note("letters refused, or no more");
+        world.oracle.note(format_args!("{name} refuses, or no more"));
     }
 
     fn toggle_commits(&mut self) {
         let fail = self.rng.random_bool(0.5);
-        self.note(format_args!("commits fail: {fail}"));
+        let topic = self.topic_to_read();
+        self.note(format_args!("commits of {topic} fail: {fail}"));
         self.commits_fail |= fail;
-        self.memory.fail_commits(WORK, fail.then_some("told to"));
+        self.memory.fail_commits(topic, fail.then_some("told to"));
+    }
+
+    fn all_commits_succeed(&self) {
+        self.topics_to_read().for_each(|topic| self.memory.fail_commits(topic, None));
+    }
+
+    fn topics_to_read(&self) -> impl Iterator<Item = &'static str> {
+        [WORK].into_iter().chain(self.setup.parks().then_some(RETRY))
+    }
+
+    fn topic_to_read(&mut self) -> &'static str {
+        if self.setup.parks() && self.rng.random_bool(0.5) { RETRY } else { WORK }
+    }
+
+    /// Which partition a place is.
+    fn place(&self, place: u32) -> (&'static str, u32) {
+        place.checked_sub(self.setup.partitions).map_or((WORK, place), |partition| (RETRY, partition))
+    }
+
+    /// Parks something for another pipeline, that nobody here is to see.
+    async fn send_strange(&mut self) {
+        let mut headers = Headers::default();
+        for (name, value) in [(header::FOR, "another"), (header::DELAY_MS, "600000"), (header::ID, "strange")] {
+            headers.push(name, value);
+        }
+        let partition = Some(self.rng.random_range(0..self.setup.retry_partitions));
+        let record = Record { key: None, headers, payload: Bytes::from_static(b"strange"), partition };
+        let written = self.memory.sink(RETRY).await.unwrap().write(vec![record]).await[0].clone().unwrap();
+        let partition = Partition::new(RETRY, written.partition);
+        self.shared.look().oracle.strange(partition, written.position);
     }
 
     /// Nothing goes wrong any more: everything leaves, and is stored.
@@ -373,14 +428,16 @@ impl Driver {
             world.chaos = super::world::Chaos::default();
             world.oracle.note("nothing goes wrong any more");
         }
-        self.memory.fail_commits(WORK, None);
-        self.memory.fail_reads(WORK, 0);
+        self.all_commits_succeed();
+        self.topics_to_read().for_each(|topic| self.memory.fail_reads(topic, 0));
         if self.life.is_none() {
             self.start().await;
         }
         let away: Vec<u32> =
             (0..).zip(&self.places).filter(|(_, at)| **at == Place::Away).map(|(index, _)| index).collect();
-        self.memory.assign(WORK, GROUP, &away);
+        for (topic, partition) in away.into_iter().map(|place| self.place(place)) {
+            self.memory.assign(topic, GROUP, &[partition]);
+        }
         self.places.fill(Place::Here);
         let deadline = Instant::now() + PATIENCE;
         while !self.shared.look().oracle.is_over_and_done() && self.verdict().is_ok() {

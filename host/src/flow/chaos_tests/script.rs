@@ -1,5 +1,5 @@
 //! What the plugin is to say about one message, and how that message may leave. A script depends on the attempt only,
-//! save for holds, so that every life of a pipeline comes to the same end.
+//! counted over all rounds, save for holds, so that every life of a pipeline comes to the same end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,26 @@ use crate::plugin::CallError;
 /// The outputs of the plugin that lead to a topic of the same name, and one that is discarded.
 pub(super) const OUTPUTS: [&str; 2] = ["left", "right"];
 pub(super) const DISCARDED: &str = "void";
+/// Says of a message that was parked which record it was read from, by the number that the oracle gave it. Not a header
+/// of the host, so that it travels with everything that is made of the message.
+pub(super) const PLACE: &str = "place";
+/// The longest wait in place.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a message is tried, and how long it is parked between two rounds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Rounds {
+    pub(super) attempts: u32,
+    pub(super) delays: Vec<Duration>,
+}
+
+impl Rounds {
+    /// The first delay left that is as long as was asked for, or else the longest.
+    fn step(&self, round: usize, after: Option<Duration>) -> Option<usize> {
+        let left = round..self.delays.len();
+        left.clone().find(|step| after.is_none_or(|after| after <= self.delays[*step])).or(left.last())
+    }
+}
 
 /// One failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +64,14 @@ pub(super) struct Made {
 pub(super) enum Ending {
     Emitted,
     Skipped,
-    Dead { class: &'static str, code: &'static str },
+    Dead {
+        class: &'static str,
+        code: &'static str,
+    },
+    /// For this round only.
+    Parked {
+        step: usize,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,8 +100,9 @@ impl Script {
         Self { failing: vec![Failing::Retry { after: None }; times], ..Self::done() }
     }
 
-    pub(super) fn random(rng: &mut StdRng) -> Self {
-        let fails = if rng.random_bool(0.35) { rng.random_range(1..5) } else { 0 };
+    /// One that fails at most so often.
+    pub(super) fn random(rng: &mut StdRng, most: u32) -> Self {
+        let fails = if rng.random_bool(0.35) { rng.random_range(1..=most) } else { 0 };
         let made = |rng: &mut StdRng| Made {
             output: [OUTPUTS[0], OUTPUTS[0], OUTPUTS[1], DISCARDED][rng.random_range(0..4)],
             refused: rng.random_bool(0.06),
@@ -122,23 +150,37 @@ impl Script {
         Ok(Outcome { verdict, emit })
     }
 
-    /// Whether the answer to an attempt is the last one, and not a hold.
-    pub(super) fn ends(&self, attempt: u32, attempts: u32) -> bool {
-        attempt as usize > self.failing.len() || attempt >= attempts
+    /// The last attempt of a round, and how the message leaves with it, after so many rounds and so many attempts.
+    pub(super) fn round(&self, rounds: u32, before: u32, policy: &Rounds) -> (u32, Ending) {
+        for attempt in before + 1.. {
+            let Some(failing) = self.failing.get(attempt as usize - 1) else { return (attempt, self.end()) };
+            let used_up = attempt - before >= policy.attempts;
+            let (class, code, after) = match failing {
+                Failing::Trap if used_up => return (attempt, Ending::Dead { class: "guest-fault", code: "trap" }),
+                Failing::Trap => continue,
+                Failing::Stall => ("exhausted", "stalled", None),
+                Failing::Retry { after } => ("exhausted", "retry", *after),
+            };
+            match policy.step(rounds as usize, after) {
+                Some(step) if used_up || after.is_some_and(|after| after > LONGEST_WAIT) => {
+                    return (attempt, Ending::Parked { step });
+                }
+                _ if used_up => return (attempt, Ending::Dead { class, code }),
+                _ => {}
+            }
+        }
+        unreachable!("a script ends")
     }
 
-    /// How the message is to leave, when it has so many attempts.
-    pub(super) fn ending(&self, attempts: u32) -> Ending {
-        match (self.failing.get(attempts as usize - 1), self.last) {
-            (Some(Failing::Trap), _) => Ending::Dead { class: "guest-fault", code: "trap" },
-            (Some(Failing::Stall), _) => Ending::Dead { class: "exhausted", code: "stalled" },
-            (Some(Failing::Retry { .. }), _) => Ending::Dead { class: "exhausted", code: "retry" },
-            (None, Last::Skip) => Ending::Skipped,
-            (None, Last::Reject) => Ending::Dead { class: "rejected", code: "own" },
-            (None, Last::Done) if self.to_topics().any(|(_, _, made)| made.refused) => {
+    /// How the message leaves once nothing fails any more.
+    fn end(&self) -> Ending {
+        match self.last {
+            Last::Skip => Ending::Skipped,
+            Last::Reject => Ending::Dead { class: "rejected", code: "own" },
+            Last::Done if self.to_topics().any(|(_, _, made)| made.refused) => {
                 Ending::Dead { class: "refused", code: "refused" }
             }
-            (None, Last::Done) => Ending::Emitted,
+            Last::Done => Ending::Emitted,
         }
     }
 
@@ -161,5 +203,6 @@ pub(super) fn is_refused(payload: &[u8]) -> bool {
 pub(super) fn emission(message: &Message, index: usize, made: Made) -> Emission {
     let mark = if made.refused { "!" } else { "" };
     let payload = Bytes::from(format!("{index} of {}{mark}", message.origin.position));
-    Emission { output: made.output.into(), key: message.key.clone(), headers: Headers::default(), payload }
+    let headers = Headers(message.headers.0.iter().filter(|header| header.name == PLACE).cloned().collect());
+    Emission { output: made.output.into(), key: message.key.clone(), headers, payload }
 }

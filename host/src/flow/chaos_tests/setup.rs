@@ -7,7 +7,8 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use super::fate::PIPELINE;
+use super::fate::{PIPELINE, RETRY};
+use super::script::{LONGEST_WAIT, Rounds};
 use crate::flow::config::{self, Order};
 use crate::flow::dead_letter::Maker;
 use crate::flow::pipeline::Settings;
@@ -26,6 +27,9 @@ pub(super) struct Setup {
     pub(super) bytes: u64,
     pub(super) order: Order,
     pub(super) attempts: u32,
+    /// How long messages are parked, and the partitions of the retry topic; none where they never are.
+    pub(super) delays: Vec<Duration>,
+    pub(super) retry_partitions: u32,
     pub(super) checkpoint_every: Duration,
     pub(super) drain_for: Duration,
     pub(super) checkpoint_limit: Option<usize>,
@@ -44,6 +48,8 @@ impl Setup {
             bytes: 1 << 20,
             order: Order::None,
             attempts: 3,
+            delays: Vec::new(),
+            retry_partitions: 0,
             checkpoint_every: Duration::from_secs(1),
             drain_for: Duration::from_secs(5),
             checkpoint_limit: None,
@@ -65,6 +71,8 @@ impl Setup {
             order: [Order::None, Order::Key, Order::Partition, Order::Header(LANE.into())][rng.random_range(0..4)]
                 .clone(),
             attempts: rng.random_range(1..=4),
+            delays: Vec::new(),
+            retry_partitions: 0,
             checkpoint_every: Duration::from_millis([50, 1_000][rng.random_range(0..2)]),
             drain_for: Duration::from_secs([1, 5][rng.random_range(0..2)]),
             checkpoint_limit,
@@ -73,21 +81,39 @@ impl Setup {
         }
     }
 
+    /// The same, with one or two delays and a retry topic.
+    pub(super) fn parking(self, rng: &mut StdRng) -> Self {
+        let delays = (0..rng.random_range(1..=2)).map(|_| Duration::from_millis(rng.random_range(500..8_000)));
+        let mut delays: Vec<Duration> = delays.collect();
+        delays.sort();
+        let steps = delays.len() as u32;
+        let attempts = if rng.random_bool(0.5) { rng.random_range(1..=2) } else { self.attempts };
+        Self { attempts, retry_partitions: rng.random_range(steps..=steps + 2), delays, ..self }
+    }
+
+    pub(super) fn rounds(&self) -> Rounds {
+        Rounds { attempts: self.attempts, delays: self.delays.clone() }
+    }
+
+    pub(super) fn parks(&self) -> bool {
+        !self.delays.is_empty()
+    }
+
     pub(super) fn settings(&self) -> Settings {
         let text = |text: &str| Arc::<str>::from(text);
         let maker = Maker { pipeline: text(PIPELINE), plugin: text("g"), version: text("1"), sha256: text("00") };
         let in_place = config::InPlace {
             attempts: NonZeroU32::new(self.attempts).unwrap(),
             first: Period::from_millis(100),
-            max: Period::from_secs(1),
+            max: Period(LONGEST_WAIT),
         };
         Settings {
             maker,
             concurrency: self.concurrency,
             in_flight: config::InFlight { messages: NonZeroUsize::new(self.window).unwrap(), bytes: Size(self.bytes) },
             order: self.order.clone(),
-            retry: Policy { in_place, delays: Vec::new() },
-            retry_topic: None,
+            retry: Policy { in_place, delays: self.delays.clone() },
+            retry_topic: self.parks().then(|| text(RETRY)),
             checkpoint_every: self.checkpoint_every,
             drain_for: self.drain_for,
         }

@@ -8,9 +8,11 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::driver::GROUP;
 use super::world::Shared;
 use crate::model::Partition;
-use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent};
+use crate::transport::memory::Memory;
+use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent, Transport};
 
 /// A commit that is not durable yet.
 struct Commissioned {
@@ -25,28 +27,33 @@ struct Commissioned {
 pub(super) struct Tardy {
     pub(super) shared: Shared,
     pub(super) inner: Box<dyn Source>,
+    memory: Memory,
     /// At most one: a pipeline has one commit under way.
     commissioned: Vec<Commissioned>,
 }
 
 impl Tardy {
-    pub(super) fn new(shared: Shared, inner: Box<dyn Source>) -> Self {
-        Self { shared, inner, commissioned: Vec::new() }
+    pub(super) fn new(shared: Shared, inner: Box<dyn Source>, memory: Memory) -> Self {
+        Self { shared, inner, memory, commissioned: Vec::new() }
     }
 
     fn store(&mut self) {
         for Commissioned { commits, after, told, .. } in self.commissioned.drain(..) {
             let stored: Vec<Commit> = commits.clone();
             let result = self.inner.commit(commits).now_or_never().unwrap();
-            let refused = match &result {
+            let refused: Vec<Partition> = match &result {
                 Ok(()) => Vec::new(),
                 Err(CommitError::NotOwned(refused)) => refused.clone(),
-                Err(CommitError::Unavailable(_)) => stored.iter().map(|commit| commit.partition.clone()).collect(),
+                // Of two topics, one may have stored its share.
+                Err(CommitError::Unavailable(_)) => {
+                    let missing = stored.iter().filter(|commit| !is_stored(&self.memory, commit));
+                    missing.map(|commit| commit.partition.clone()).collect()
+                }
             };
             let mut world = self.shared.look();
             for Commit { partition, checkpoint, .. } in stored {
                 if !refused.contains(&partition) {
-                    world.oracle.stored(partition.index, checkpoint);
+                    world.oracle.stored(partition, checkpoint);
                 }
             }
             // Who is told late, or is gone, hears nothing.
@@ -68,20 +75,21 @@ impl Tardy {
                 world.oracle.assigned(&assignments);
                 SourceEvent::Assigned(assignments)
             }
-            SourceEvent::Messages(batch) => {
+            SourceEvent::Messages(mut batch) => {
                 let positions: Vec<i64> = batch.messages.iter().map(|message| message.origin.position.0).collect();
                 if !positions.is_empty() {
-                    world.oracle.handed(batch.partition.index, &positions);
+                    world.oracle.handed(&batch.partition, &positions);
                 }
+                batch.messages.iter_mut().for_each(|message| world.oracle.mark(message));
                 SourceEvent::Messages(batch)
             }
             SourceEvent::Revoked { partitions, reply } => {
-                let asked = |partition: &Partition| (partition.index, world.oracle.asked_back(partition.index));
+                let asked = |partition: &Partition| (partition.clone(), world.oracle.asked_back(partition));
                 let asked = partitions.iter().map(asked).collect();
                 SourceEvent::Revoked { partitions, reply: self.watched(asked, reply) }
             }
             SourceEvent::Lost(partitions) => {
-                partitions.iter().for_each(|partition| world.oracle.lost(partition.index));
+                partitions.iter().for_each(|partition| world.oracle.lost(partition));
                 SourceEvent::Lost(partitions)
             }
             SourceEvent::Failed(error) => {
@@ -92,17 +100,23 @@ impl Tardy {
     }
 
     /// A reply that the oracle hears of.
-    fn watched(&self, asked: Vec<(u32, u64)>, reply: oneshot::Sender<()>) -> oneshot::Sender<()> {
+    fn watched(&self, asked: Vec<(Partition, u64)>, reply: oneshot::Sender<()>) -> oneshot::Sender<()> {
         let (watched, replied) = oneshot::channel();
         let shared = self.shared.clone();
         tokio::spawn(async move {
             if replied.await.is_ok() {
-                asked.iter().for_each(|(partition, number)| shared.look().oracle.released(*partition, *number));
+                asked.iter().for_each(|(partition, number)| shared.look().oracle.released(partition, *number));
                 let _ = reply.send(());
             }
         });
         watched
     }
+}
+
+/// Whether what was to be stored is.
+fn is_stored(memory: &Memory, commit: &Commit) -> bool {
+    let stored = memory.checkpoints(&commit.partition.topic, GROUP).now_or_never().unwrap().unwrap();
+    stored.contains(&(commit.partition.index, commit.checkpoint.clone()))
 }
 
 #[async_trait]

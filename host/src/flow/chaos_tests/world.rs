@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::oracle::Oracle;
 use super::script::is_refused;
-use crate::model::{Message, Outcome, Record};
+use crate::model::{Message, Outcome, Record, Verdict};
 use crate::plugin::{Attempt, CallError, Plugin};
 use crate::transport::{Sink, WriteError, Written};
 
@@ -98,7 +98,9 @@ impl Plugin for Scripted {
         let number = attempt.number.get();
         let (begun, wait) = {
             let mut world = self.shared.look();
-            let (run, index) = world.oracle.called(self.life, &message.id, number);
+            let Some((run, index)) = world.oracle.called(self.life, &message, number) else {
+                return Ok(Outcome::of(Verdict::Done));
+            };
             let wait = world.wait(20_000).max(world.oracle.fates[index].script.takes);
             (Begun { shared: self.shared.clone(), run, index }, wait)
         };
@@ -164,8 +166,8 @@ impl Topic {
                 return Err(refused.clone());
             }
             let answer = self.inner.write(vec![record.clone()]).now_or_never().unwrap().remove(0);
-            if answer.is_ok() {
-                self.shared.look().oracle.durable(self.name, record);
+            if let Ok(written) = &answer {
+                self.shared.look().oracle.durable(self.name, record, written);
             }
             answer
         };

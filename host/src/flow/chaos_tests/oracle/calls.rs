@@ -1,16 +1,24 @@
 //! What the oracle makes of calls: none begins that may not, and each answer decides what may follow.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::super::fate::{Doing, Fate};
 use super::Oracle;
-use crate::model::{MessageId, Outcome, Position, Verdict};
+use crate::model::{Message, Outcome, Position, Verdict};
 use crate::plugin::{CallError, Fault};
 
+/// What wall time, in whole milliseconds, may be behind.
+const CLOCK: Duration = Duration::from_millis(1);
+
 impl Oracle {
-    /// A call begins; its number, and the message's.
-    pub(in super::super) fn called(&mut self, life: u64, id: &MessageId, attempt: u32) -> (u64, usize) {
-        let index = self.by_id[id];
+    /// A call begins; its number, and the message's. None for a message that nobody sent to this pipeline.
+    pub(in super::super) fn called(&mut self, life: u64, message: &Message, attempt: u32) -> Option<(u64, usize)> {
+        let Some(index) = self.index(&message.id, &message.headers) else {
+            self.blame(format!("{} is called, which is not this pipeline's", message.id));
+            return None;
+        };
         self.calls += 1;
         if let Some(why) = self.why_not_to_call(life, index, attempt) {
             let name = self.fates[index].name();
@@ -26,7 +34,7 @@ impl Oracle {
         fate.calls += 1;
         let (name, trial) = (fate.name(), if trial { ", alone" } else { "" });
         self.note(format_args!("call {name}, attempt {attempt}{trial}"));
-        (self.calls, index)
+        Some((self.calls, index))
     }
 
     fn why_not_to_call(&self, life: u64, index: usize, attempt: u32) -> Option<String> {
@@ -41,10 +49,11 @@ impl Oracle {
         let why = [
             (life != self.life || !self.alive, "its pipeline is gone"),
             (assigned.closing.is_some_and(|at| at < Instant::now()), "its partition is asked back"),
+            (fate.due.is_some_and(|due| Instant::now() + CLOCK < due), "it is not due"),
             (covered, "the checkpoint that the pipeline began with says that it is settled"),
             (fate.settled == Some(assigned.number), "it settled in this assignment"),
             (!matches!(fate.doing, Doing::Nothing | Doing::BackingOff | Doing::Held), "it is in hand already"),
-            (attempt != failed + 1, "that is not the attempt that comes next"),
+            (attempt != fate.before + failed + 1, "that is not the attempt that comes next"),
             (self.fates.iter().filter(running).count() >= self.promises.concurrency, "no slot is free"),
             (tried.is_some(), "a held message is being tried alone"),
         ];
@@ -55,13 +64,13 @@ impl Oracle {
 
     fn why_not_in_its_lane(&self, fate: &Fate) -> Option<String> {
         fate.lane.as_ref()?;
-        let mates = self.fates.iter().filter(|mate| mate.lane == fate.lane && mate.id != fate.id);
+        let mates = self.fates.iter().filter(|mate| mate.lane == fate.lane && !std::ptr::eq(*mate, fate));
         let ahead = |mate: &&Fate| {
             let of_one_partition = mate.partition == fate.partition && mate.position < fate.position;
             let runs = matches!(mate.doing, Doing::Running { .. } | Doing::Writing { .. });
             of_one_partition && !mate.has_left()
                 || runs
-                || mate.doing != Doing::Nothing && !self.is_over(mate.partition)
+                || mate.doing != Doing::Nothing && !self.is_over(&mate.partition)
         };
         mates.clone().find(ahead).map(|mate| format!("{} of its lane is not settled", mate.name()))
     }
@@ -85,7 +94,7 @@ impl Oracle {
             }
             return self.note(format_args!("{name} holds"));
         }
-        if fate.script.ends(attempt, self.promises.attempts) {
+        if attempt >= fate.last {
             (fate.judged, fate.ever_judged) = (true, true);
             fate.planned.iter_mut().for_each(|planned| planned.acked = false);
             fate.doing = Doing::Publishing;

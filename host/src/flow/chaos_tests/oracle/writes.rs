@@ -3,11 +3,11 @@
 
 use tokio::time::Instant;
 
-use super::super::fate::{Copy, Doing, Fate, Planned};
+use super::super::fate::{Copy, Doing, Fate, Planned, RETRY};
 use super::super::script::Ending;
 use super::Oracle;
 use crate::model::header;
-use crate::model::{MessageId, Record};
+use crate::model::{MessageId, Partition, Record};
 use crate::transport::{WriteError, Written};
 
 impl Oracle {
@@ -18,8 +18,7 @@ impl Oracle {
         topic: &'static str,
         records: &[Record],
     ) -> Option<(usize, u64)> {
-        let ids = records.iter().map(|record| record.headers.text(header::ID).map(MessageId::given));
-        let which: Option<Vec<_>> = ids.map(|id| self.by_record.get(&(topic, id?)).copied()).collect();
+        let which: Option<Vec<_>> = records.iter().map(|record| self.record(topic, record)).collect();
         let Some((&(index, _), which)) = which.as_ref().and_then(|which| Some((which.first()?, which))) else {
             self.blame(format!("records that no message makes are written to {topic}: {records:?}"));
             return None;
@@ -45,9 +44,13 @@ impl Oracle {
         let early = |number: &usize| {
             let before =
                 |other: usize| other < *number && (fate.is_letter(*number) || self.same_topic(fate, other, *number));
-            let class = !matches!(fate.ending, Ending::Dead { class: "refused", .. });
+            let class = !matches!(fate.ending, Ending::Dead { class: "refused", .. } | Ending::Parked { .. });
             let missing = |(other, planned): (usize, &Planned)| {
-                before(other) && !planned.refused && planned.copy.is_none() && !numbers.contains(&other)
+                before(other)
+                    && fate.may_become(other)
+                    && !planned.refused
+                    && planned.copy.is_none()
+                    && !numbers.contains(&other)
             };
             class && fate.may_become(0) && fate.planned.iter().enumerate().any(missing)
         };
@@ -67,11 +70,13 @@ impl Oracle {
     }
 
     /// A record is in its topic, whatever the pipeline is told.
-    pub(in super::super) fn durable(&mut self, topic: &'static str, record: &Record) {
-        let id = record.headers.text(header::ID).map(MessageId::given);
-        let Some((index, number)) = id.and_then(|id| self.by_record.get(&(topic, id)).copied()) else { return };
+    pub(in super::super) fn durable(&mut self, topic: &'static str, record: &Record, written: &Written) {
+        let Some((index, number)) = self.record(topic, record) else { return };
         let assignment = self.fates[index].assignment;
         self.fates[index].planned[number].copy = Some(Copy { assignment, told: false });
+        if topic == RETRY {
+            self.parked(index, Partition::new(topic, written.partition), written.position);
+        }
     }
 
     /// The pipeline is told how a write ended.
@@ -94,6 +99,7 @@ impl Oracle {
                     planned.copy = planned.copy.map(|copy| Copy { told: true, ..copy });
                 }
                 Err(WriteError::Refused { .. }) if planned.refused => refused = true,
+                Err(WriteError::Refused { .. }) if topic == RETRY => (refused, fate.park_refused) = (true, true),
                 Err(_) => unavailable = true,
             }
         }
@@ -106,7 +112,7 @@ impl Oracle {
 
     pub(super) fn see_whether_settled(&mut self, index: usize) {
         let fate = &mut self.fates[index];
-        if fate.doing == Doing::Publishing && fate.required().all(|planned| planned.acked) {
+        if fate.doing == Doing::Publishing && fate.is_enough(|planned| planned.acked) {
             (fate.doing, fate.settled) = (Doing::Nothing, Some(fate.assignment));
             let name = fate.name();
             self.note(format_args!("{name} settled"));
