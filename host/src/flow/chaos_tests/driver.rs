@@ -409,7 +409,7 @@ impl Driver {
     }
 
     /// Parks something for another pipeline, that nobody here is to see.
-    async fn send_strange(&mut self) {
+    pub(super) async fn send_strange(&mut self) {
         let mut headers = Headers::default();
         for (name, value) in [(header::FOR, "another"), (header::DELAY_MS, "600000"), (header::ID, "strange")] {
             headers.push(name, value);

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::driver::{Driver, GROUP, WORK};
 use super::fate::LETTERS;
-use super::script::{Made, OUTPUTS, Script};
+use super::script::{Failing, Made, OUTPUTS, Script};
 use super::setup::Setup;
 use crate::flow::config::Order;
 use crate::flow::snapshot::State;
@@ -210,4 +210,24 @@ async fn a_trial_that_is_due_while_a_topic_is_away_waits_for_it() {
     assert_eq!(calls(&driver), [1, 1]);
     ends_well(&mut driver).await;
     assert_eq!(calls(&driver), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_outlives_a_killed_host_comes_back_when_it_is_due_and_may_be_passed_meanwhile() {
+    let (order, delays) = (Order::Key, vec![seconds(2), seconds(4)]);
+    let setup = Setup { attempts: 2, order, delays, retry_partitions: 3, ..Setup::wide(1) };
+    let mut driver = Driver::new(setup, 0);
+    driver.start().await;
+    driver.send_strange().await;
+    for script in [Script::failing(5), Script::failing(9), Script::done()] {
+        driver.send(0, Some("key"), script).await;
+    }
+    driver.send(0, None, Script { failing: vec![Failing::Trap; 9], ..Script::done() }).await;
+    sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(calls(&driver), [2, 2, 1, 2, 0, 0], "two are parked; what the plugin itself failed on is not");
+    driver.crash().await;
+    driver.start().await;
+    ends_well(&mut driver).await;
+    assert_eq!(calls(&driver), [2, 2, 1, 2, 2, 2, 2, 2], "three rounds of two attempts, none of them twice");
+    assert_eq!((records(&driver, OUTPUTS[0]).await, records(&driver, LETTERS).await), (2, 2));
 }
