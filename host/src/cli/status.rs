@@ -13,7 +13,7 @@ use crate::admin::status as live;
 use crate::assemble;
 use crate::model::Checkpoint;
 use crate::spec::Plan;
-use crate::spec::plan::Pipeline;
+use crate::spec::plan::{From, Pipeline};
 use crate::transport::{PartitionInfo, Start, Transport};
 
 /// Show what is settled, what is not, and what the oldest message waits for.
@@ -114,10 +114,14 @@ impl Status {
         let mut table = Table::new(["PIPELINE", "TOPIC", "PARTITION", "BASE", "SETTLED ABOVE", "LAG"]);
         let chosen: Vec<&Pipeline> =
             plan.pipelines.values().filter(|pipeline| assemble::is_chosen(pipeline, &self.only)).collect();
-        let transports = look(plan, chosen.iter().map(|pipeline| pipeline.from.transport.as_str()))?;
-        for pipeline in chosen {
-            let Some(transport) = transports.get(pipeline.from.transport.as_str()) else { continue };
-            for row in rows(transport.as_ref(), pipeline).await? {
+        let reads: Vec<(&Pipeline, From)> = chosen
+            .into_iter()
+            .flat_map(|pipeline| pipeline.reads().into_iter().map(move |from| (pipeline, from)))
+            .collect();
+        let transports = look(plan, reads.iter().map(|(_, from)| from.transport.as_str()))?;
+        for (pipeline, from) in &reads {
+            let Some(transport) = transports.get(from.transport.as_str()) else { continue };
+            for row in rows(transport.as_ref(), pipeline, from).await? {
                 if self.json {
                     answer(serde_json::to_string(&row)?)?;
                     continue;
@@ -189,22 +193,22 @@ fn known(value: Option<impl ToString>) -> String {
     value.map_or("-".into(), |value| value.to_string())
 }
 
-async fn rows<'a>(transport: &dyn Transport, pipeline: &'a Pipeline) -> Result<Vec<Row<'a>>, Failure> {
+async fn rows<'a>(transport: &dyn Transport, pipeline: &'a Pipeline, from: &'a From) -> Result<Vec<Row<'a>>, Failure> {
     let topics = transport.topics().await?;
-    let partitions = topics.into_iter().find(|topic| topic.name == *pipeline.from.topic).map(|topic| topic.partitions);
+    let partitions = topics.into_iter().find(|topic| topic.name == *from.topic).map(|topic| topic.partitions);
     let Some(partitions) = partitions else { return Ok(Vec::new()) };
-    let stored = transport.checkpoints(&pipeline.from.topic, &pipeline.from.group).await?;
+    let stored = transport.checkpoints(&from.topic, &from.group).await?;
     let stored: BTreeMap<u32, Checkpoint> = stored.into_iter().collect();
     let row = |(partition, info): (u32, PartitionInfo)| {
         let stored = stored.get(&partition);
         Row {
             source: "stored",
             pipeline: &pipeline.name,
-            topic: &pipeline.from.topic,
+            topic: &from.topic,
             partition,
             base: stored.map(|checkpoint| checkpoint.base().0),
             settled_above: stored.map_or(0, Checkpoint::settled_above),
-            lag: lag(&info, stored, pipeline.from.start),
+            lag: lag(&info, stored, from.start),
         }
     };
     Ok((0..).zip(partitions).map(row).collect())
