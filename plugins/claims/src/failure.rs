@@ -101,16 +101,12 @@ impl Next {
     }
 }
 
-/// An open breaker holds, whatever it stands before: without a retry topic the host tries again within seconds, so that
-/// an outage of minutes would use up the attempts of the whole topic.
+/// As the SDK has it: an open breaker before one system holds the pipeline; before one of many hosts its message is tried
+/// again once the breaker may have closed, and the other hosts' messages go on.
 impl From<http::Error> for Failure {
     fn from(error: http::Error) -> Self {
         let (code, reason) = (error.code(), error.to_string());
-        let next = match error {
-            http::Error::Unavailable { retry_after, .. } => Next::Hold(Some(retry_after)),
-            error => Next::of(Outcome::from(error).verdict),
-        };
-        Self { next, ..Self::never(code, reason) }
+        Self { next: Next::of(Outcome::from(error).verdict), ..Self::never(code, reason) }
     }
 }
 
@@ -134,12 +130,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_the_host_are_failures_as_the_sdk_has_them_but_an_open_breaker_holds() {
+    fn errors_of_the_host_are_failures_as_the_sdk_has_them() {
         let after = Duration::from_secs(3);
         let open = |reach| http::Error::Unavailable { endpoint: "e".into(), retry_after: after, reach };
         let down = blobs::Error::Unavailable { store: "s".into(), reason: "r".into() };
         for (failure, code, next) in [
-            (open(Reach::ManyHosts).into(), "unavailable", Next::Hold(Some(after))),
+            (open(Reach::ManyHosts).into(), "unavailable", Next::Later(Some(after))),
             (open(Reach::OneSystem).into(), "unavailable", Next::Hold(Some(after))),
             (http::Error::Timeout("t".into()).into(), "timeout", Next::Later(None)),
             (http::Error::Denied("d".into()).into(), "denied", Next::Never),

@@ -9,7 +9,8 @@ pub(super) fn overlay(folder: &Path, ports: Ports) -> String {
     let place = |name: &str| quoted(&folder.join(name).display().to_string());
     let (bus, cache, lake) = (place("bus"), place("cache"), place("lake"));
     let Ports { origin, mirror, .. } = ports;
-    let retry = "retry: { in_place: { attempts: 5, first: 500ms, max: 2s } }";
+    // What fails twice waits in the retry topic, for seconds instead of minutes.
+    let retry = "retry: { in_place: { attempts: 2, first: 500ms, max: 2s }, later: { delays: [1s, 2s] } }";
     format!(
         r#"# Written by the demo; see pipelines.yaml for what it lies over.
 transports:

@@ -13,18 +13,23 @@ use crate::support::lockgate::{Lockgate, Partition, Pipeline, Summary};
 pub fn table(summary: &Summary) -> String {
     let mut text = String::new();
     let width = summary.pipelines.iter().map(|pipeline| pipeline.name.len()).max().unwrap_or(0);
-    line(&mut text, width, ["PIPELINE", "IN", "DONE", "SKIPPED", "RETRIED", "DEAD", "MB/S"].map(str::to_owned));
+    line(
+        &mut text,
+        width,
+        ["PIPELINE", "IN", "DONE", "SKIPPED", "RETRIED", "PARKED", "DEAD", "MB/S"].map(str::to_owned),
+    );
     for pipeline in &summary.pipelines {
-        let numbers = [pipeline.admitted, pipeline.done, pipeline.skipped(), pipeline.retried, pipeline.dead()];
-        let [admitted, done, skipped, retried, dead] = numbers.map(|number| number.to_string());
+        let Pipeline { admitted, done, retried, parked, .. } = *pipeline;
+        let numbers = [admitted, done, pipeline.skipped(), retried, parked, pipeline.dead()];
+        let [admitted, done, skipped, retried, parked, dead] = numbers.map(|number| number.to_string());
         let speed = format!("{:.1}", pipeline.megabytes_per_second());
-        line(&mut text, width, [pipeline.name.clone(), admitted, done, skipped, retried, dead, speed]);
+        line(&mut text, width, [pipeline.name.clone(), admitted, done, skipped, retried, parked, dead, speed]);
         below(&mut text, pipeline);
     }
     text
 }
 
-fn line(text: &mut String, width: usize, [name, numbers @ ..]: [String; 7]) {
+fn line(text: &mut String, width: usize, [name, numbers @ ..]: [String; 8]) {
     let numbers: String = numbers.iter().map(|number| format!("{number:>9}")).collect();
     push(text, &format!("{name:<width$}{numbers}"));
 }
@@ -103,14 +108,15 @@ mod tests {
             done: 120,
             skipped: [].into(),
             retried: 41,
+            parked: 12,
             dead: [("http-404".into(), 5), ("url-denied".into(), 25)].into(),
             bytes: 64_000_000,
             seconds: 10.0,
             partitions: vec![partition(0, Some(36)), partition(1, None)],
         };
         let expected = "\
-PIPELINE              IN     DONE  SKIPPED  RETRIED     DEAD     MB/S
-claimx-download      150      120        0       41       30      6.4
+PIPELINE              IN     DONE  SKIPPED  RETRIED   PARKED     DEAD     MB/S
+claimx-download      150      120        0       41       12       30      6.4
   dead: 5 http-404, 25 url-denied
   checkpoints: pending/0 at 36, pending/1 at nothing yet and 1 unsettled above
 ";

@@ -70,7 +70,7 @@ pub struct Seen {
     pub payload: Value,
 }
 
-/// What became of messages, as `run --until-idle --format json` says at its end.
+/// What became of messages, as `run --until-idle=parked --format json` says at its end.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Summary {
     /// One a pipeline.
@@ -94,6 +94,9 @@ pub struct Pipeline {
     pub skipped: BTreeMap<String, u64>,
     /// Tries that were repeated.
     pub retried: u64,
+    /// Messages put away for a later round.
+    #[serde(default)]
+    pub parked: u64,
     /// Dead letters, by code.
     pub dead: BTreeMap<String, u64>,
     /// Bytes moved between origins and stores.
@@ -206,9 +209,9 @@ impl Lockgate {
         lines(&self.output(&["tail", topic, "--from", "earliest", "--json", "--follow", "-n", &count]).await?)
     }
 
-    /// Runs the pipelines until nothing is left to do.
+    /// Runs the pipelines until nothing is left to do, now or later.
     pub async fn run_until_idle(&self) -> anyhow::Result<Summary> {
-        let output = self.output(&["run", "--until-idle", "--format", "json", "--log", "json"]).await?;
+        let output = self.output(&["run", "--until-idle=parked", "--format", "json", "--log", "json"]).await?;
         summary(&output)
     }
 }
