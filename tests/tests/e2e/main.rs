@@ -8,5 +8,7 @@ mod claims;
 mod commands;
 mod demo;
 mod faulty;
+mod hosts;
+mod operators;
 mod process;
 mod scene;

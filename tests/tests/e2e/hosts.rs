@@ -1,0 +1,144 @@
+//! Several hosts on one log: they share its partitions, hand them over, and lose and skip nothing.
+
+use std::collections::BTreeMap;
+
+use e2e::support::built;
+use e2e::support::host::{Host, Signal};
+use e2e::support::lockgate::{Lockgate, Outgoing, Seen};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::commands::{eventually, status};
+use crate::scene::lockgate;
+
+/// Messages of one load.
+const LOAD: usize = 4_000;
+/// Read but unsettled, at most.
+const IN_FLIGHT: usize = 50;
+
+/// A pipeline that makes one message of each.
+pub(crate) struct Copying {
+    pub(crate) lockgate: Lockgate,
+    _folder: TempDir,
+}
+
+impl Copying {
+    pub(crate) async fn new() -> Self {
+        let component = tokio::task::spawn_blocking(built::guests).await.unwrap().unwrap().faulty;
+        let (folder, component) = (tempfile::tempdir().unwrap(), component.display().to_string());
+        let spec = format!(
+            r#"
+lockgate: 1
+transports: {{ bus: {{ log: {{ path: bus }}, topics: {{ work: {{ create: {{ partitions: 8 }} }} }} }} }}
+plugins: {{ faulty: {{ component: "{component}" }} }}
+pipelines:
+  copy:
+    from: {{ topic: work, start: earliest }}
+    plugin: faulty
+    to: {{ out: {{ topic: made }} }}
+    concurrency: 8
+    in_flight: {{ messages: {IN_FLIGHT} }}
+    retry:
+      in_place: {{ attempts: 2, first: 10ms, max: 50ms }}
+      later: {{ topic: retry, delays: [2s] }}
+    dead_letter: {{ topic: dlq }}
+"#
+        );
+        Self { lockgate: lockgate(folder.path(), &spec).await, _folder: folder }
+    }
+
+    async fn send(&self, count: usize) {
+        let message = |number: usize| Outgoing {
+            key: format!("key-{number}"),
+            headers: BTreeMap::new(),
+            payload: json!({ "do": "emit" }),
+        };
+        self.lockgate.send("work", &(0..count).map(message).collect::<Vec<_>>()).await.unwrap();
+    }
+
+    /// How often each message was made.
+    async fn made(&self) -> BTreeMap<String, usize> {
+        let made: Vec<Seen> = self.lockgate.tail("made").await.unwrap();
+        let mut times = BTreeMap::new();
+        for seen in made {
+            *times.entry(seen.key.unwrap()).or_default() += 1;
+        }
+        times
+    }
+
+    /// Waits until so many of the topic are settled, as stored.
+    pub(crate) async fn until_settled(&self, count: i64) {
+        eventually(async || {
+            let rows = status(&self.lockgate).await;
+            let settled = |row: &serde_json::Value| row["base"].as_i64().unwrap_or(-1) + 1;
+            let work = rows.iter().filter(|row| row["topic"] == "work");
+            (work.map(settled).sum::<i64>() >= count).then_some(())
+        })
+        .await;
+    }
+}
+
+pub(crate) async fn stopped(host: Host) {
+    host.signal(Signal::Terminate).await.unwrap();
+    let answer = host.end().await.unwrap();
+    assert_eq!(answer.code, Some(0), "{}", answer.errors);
+}
+
+#[tokio::test]
+async fn a_host_that_joins_and_one_that_stops_under_load_repeat_nothing() {
+    let copying = Copying::new().await;
+    copying.send(LOAD).await;
+    let first = Host::start(&copying.lockgate, &[]).unwrap();
+    copying.until_settled(1).await;
+    let mut second = Host::start(&copying.lockgate, &[]).unwrap();
+    second.until_logged("\"assigned\"").await.unwrap();
+    stopped(first).await;
+    copying.send(LOAD).await;
+    copying.until_settled(2 * LOAD as i64).await;
+    stopped(second).await;
+    let made = copying.made().await;
+    assert_eq!(made.len(), LOAD);
+    let wrong: Vec<_> = made.iter().filter(|(_, times)| **times != 2).collect();
+    assert!(wrong.is_empty(), "each was sent twice: {wrong:?}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_under_load_repeats_at_most_what_was_in_flight() {
+    let copying = Copying::new().await;
+    copying.send(LOAD).await;
+    let (first, mut second) =
+        (Host::start(&copying.lockgate, &[]).unwrap(), Host::start(&copying.lockgate, &[]).unwrap());
+    second.until_logged("\"assigned\"").await.unwrap();
+    copying.until_settled(1).await;
+    first.kill().await.unwrap();
+    copying.until_settled(LOAD as i64).await;
+    stopped(second).await;
+    let made = copying.made().await;
+    assert_eq!(made.len(), LOAD, "none is lost");
+    let repeats: usize = made.values().map(|times| times - 1).sum();
+    assert!(repeats <= 2 * IN_FLIGHT, "{repeats} repeats");
+}
+
+#[tokio::test]
+async fn of_twenty_of_which_two_fail_eighteen_run_once_and_two_again_though_the_host_is_killed_between() {
+    let copying = Copying::new().await;
+    let fails = |number: usize| number % 10 == 3;
+    let message = |number: usize| Outgoing {
+        key: format!("key-{number}"),
+        headers: BTreeMap::new(),
+        payload: if fails(number) { json!({ "do": "retry", "times": 2 }) } else { json!({ "do": "emit" }) },
+    };
+    copying.lockgate.send("work", &(0..20).map(message).collect::<Vec<_>>()).await.unwrap();
+    let host = Host::start(&copying.lockgate, &[]).unwrap();
+    copying.until_settled(20).await;
+    host.kill().await.unwrap();
+    copying.lockgate.run_until_idle().await.unwrap();
+    let made: Vec<Seen> = copying.lockgate.tail("made").await.unwrap();
+    let mut attempts: Vec<(String, u64)> =
+        made.into_iter().map(|seen| (seen.key.unwrap(), seen.payload["attempt"].as_u64().unwrap())).collect();
+    attempts.sort();
+    let mut expected: Vec<(String, u64)> =
+        (0..20).map(|number| (format!("key-{number}"), if fails(number) { 3 } else { 1 })).collect();
+    expected.sort();
+    assert_eq!(attempts, expected);
+}
