@@ -60,6 +60,11 @@ impl Sources {
         self.0.len() - 1
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Hides a range from every later snippet.
     pub(super) fn mask(&mut self, place: Place) {
         let Some(source) = self.0.get_mut(place.source) else { return };
