@@ -75,11 +75,10 @@ impl<'i> Composer<'i, '_> {
         match node.value {
             Value::Map(_) => Ok(node),
             Value::Null => Ok(Node::new(node.place, Value::Map(Vec::new()))),
-            _ => Err(Box::new(Diagnostic::error(
-                "yaml",
-                node.place,
-                format!("a spec is a map of keys, not {}", node.describe()),
-            ))),
+            _ => {
+                let message = format!("a spec is a map of keys, not {}", node.describe());
+                Err(Box::new(Diagnostic::error("yaml", node.place, message).help("begin it with `lockgate: 1`")))
+            }
         }
     }
 
@@ -168,6 +167,10 @@ impl<'i> Composer<'i, '_> {
             let (key, place) = self.key(event, span)?;
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
+            // It has been said that this is no key.
+            if is_refused(&key) {
+                continue;
+            }
             match places.get(&key) {
                 Some(first) => self.problems.push(
                     Diagnostic::error("duplicate-key", place, format!("the key `{key}` stands here a second time"))
@@ -227,7 +230,7 @@ impl<'i> Composer<'i, '_> {
         }
         let line = self.text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or_default();
         Diagnostic::error("yaml", place, format!("this is no YAML: {}", error.info()))
-            .maybe_help(advice(line).map(str::to_owned))
+            .maybe_help(advice(line, error.info()).map(str::to_owned))
     }
 
     fn span_place(&self, span: Span) -> Place {
@@ -240,14 +243,25 @@ impl<'i> Composer<'i, '_> {
     }
 }
 
+/// Keys that mean something elsewhere and nothing here.
+fn is_refused(key: &str) -> bool {
+    key == "<<" || key.contains("${")
+}
+
 /// What is most often wrong with such a line.
-fn advice(line: &str) -> Option<&'static str> {
+fn advice(line: &str, error: &str) -> Option<&'static str> {
     let indent = line.len() - line.trim_start().len();
     if line.get(..indent).is_some_and(|indent| indent.contains('\t')) {
         return Some("indent with spaces; YAML allows no tabs there");
     }
     let braces = line.contains(['{', '[']) && line.contains("${");
-    braces.then_some("inside `{ }` and `[ ]` a `${VARIABLE}` stands in quotes")
+    if braces {
+        return Some("inside `{ }` and `[ ]` a `${VARIABLE}` stands in quotes");
+    }
+    if error.contains("unknown anchor") {
+        return Some("`*` begins an alias of an `&` above; a text that begins with it stands in quotes");
+    }
+    error.contains("invalid indentation in").then_some("a quote or a bracket above may not be closed")
 }
 
 fn too_deep(place: Place) -> Stop {
