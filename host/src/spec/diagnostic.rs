@@ -71,16 +71,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     pub(super) fn new(list: Vec<Diagnostic>, sources: Arc<Sources>) -> Self {
-        let mut unique: Vec<Diagnostic> = Vec::with_capacity(list.len());
-        for diagnostic in list {
-            // A fault in `defaults` shows once, not once a pipeline.
-            let same = |other: &Diagnostic| other.place == diagnostic.place && other.message == diagnostic.message;
-            if !unique.iter().any(same) {
-                unique.push(diagnostic);
-            }
-        }
-        unique.sort_by_key(|diagnostic| (diagnostic.place, diagnostic.severity));
-        Self { list: unique, sources }
+        Self { list: super::limits::bounded(list), sources }
     }
 
     /// Whether there is nothing to say.

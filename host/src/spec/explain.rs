@@ -28,6 +28,9 @@ const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
     (&[], "tables", "this version has no tables", "leave it out"),
 ];
 
+/// What the library says of a text that is no network.
+const NO_NETWORK: &str = "invalid IP address syntax";
+
 /// Makes a diagnostic of what the reader found. `fallback` is where an error without a place is shown.
 pub(super) fn explain(error: &Error, fallback: Place) -> Diagnostic {
     let place = error.place.unwrap_or(fallback);
@@ -57,6 +60,10 @@ pub(super) fn explain(error: &Error, fallback: Place) -> Diagnostic {
         }
         Kind::SecretUnexpected => Diagnostic::error("secret", place, format!("{subject} takes no secret"))
             .help("only keys for credentials, such as those of an endpoint's `auth`, take `${secrets.NAME}`"),
+        Kind::Other(message) if message == NO_NETWORK => {
+            Diagnostic::error("wrong-value", place, format!("{subject} is a network"))
+                .help("write it like `10.0.0.0/8`")
+        }
         Kind::Other(message) => Diagnostic::error("wrong-value", place, format!("{subject}: {message}")),
     }
 }

@@ -13,18 +13,21 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::Diagnostic;
+use super::limits::{Full, Room};
 use super::merge::matches_pattern;
 use super::node::{Node, Scalar, Value, Written};
 
-/// Fills in every scalar below `root`. One that cannot be filled in becomes a hole.
+/// Fills in every scalar below `root`. One that cannot be filled in becomes a hole. Fails where the spec would grow too
+/// much by that.
 pub(super) fn interpolate(
     root: &mut Node,
     environment: &dyn Fn(&str) -> Option<String>,
+    room: &mut Room,
     problems: &mut Vec<Diagnostic>,
-) {
+) -> Result<(), Box<Diagnostic>> {
     let behind_secrets = variables_behind_secrets(root);
-    let mut filling = Filling { environment, behind_secrets, problems };
-    filling.node(root, &mut Vec::new());
+    let mut filling = Filling { environment, behind_secrets, room, problems };
+    filling.node(root, &mut Vec::new()).map(drop)
 }
 
 /// From `secrets: NAME: { env: VARIABLE }`: the variable, and the secret's name.
@@ -60,6 +63,8 @@ enum Fault {
     BehindSecret { variable: String, secret: String },
     #[error("the name of a variable behind a secret is written out")]
     NameOfVariable,
+    #[error(transparent)]
+    Full(#[from] Full),
 }
 
 impl Fault {
@@ -68,6 +73,7 @@ impl Fault {
             Self::Unclosed | Self::NoName(_) | Self::Nested => "interpolation",
             Self::NotSet(_) => "missing-variable",
             Self::BehindSecret { .. } | Self::NameOfVariable => "secret",
+            Self::Full(_) => "yaml",
         }
     }
 
@@ -81,6 +87,7 @@ impl Fault {
                 format!("a field that takes a secret names it: `${{secrets.{secret}}}`")
             }
             Self::NameOfVariable => "write `env: NAME`, without `${…}`".to_owned(),
+            Self::Full(_) => Full::HELP.to_owned(),
         }
     }
 }
@@ -88,39 +95,44 @@ impl Fault {
 struct Filling<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     behind_secrets: BTreeMap<String, String>,
+    room: &'a mut Room,
     problems: &'a mut Vec<Diagnostic>,
 }
 
 impl Filling<'_> {
     /// Answers whether something below could not be filled in.
-    fn node(&mut self, node: &mut Node, path: &mut Vec<String>) -> bool {
-        let broken = match &mut node.value {
+    fn node(&mut self, node: &mut Node, path: &mut Vec<String>) -> Result<bool, Box<Diagnostic>> {
+        let mut broken = false;
+        match &mut node.value {
             Value::Scalar(scalar) if scalar.text.contains("${") => match self.scalar(scalar, path) {
-                Ok(filled) => {
-                    *scalar = filled;
-                    false
-                }
+                Ok(filled) => *scalar = filled,
+                Err(Fault::Full(full)) => return Err(Box::new(full.at(node.place))),
                 Err(fault) => {
                     let problem = Diagnostic::error(fault.code(), node.place, fault.to_string());
                     self.problems.push(problem.help(fault.help()));
                     node.value = Value::Hole;
-                    true
+                    broken = true;
                 }
             },
-            Value::List(items) => items.iter_mut().fold(false, |broken, item| self.node(item, path) | broken),
-            Value::Map(entries) => entries.iter_mut().fold(false, |broken, entry| {
-                path.push(entry.key.clone());
-                let below = self.node(&mut entry.node, path);
-                path.pop();
-                below | broken
-            }),
-            _ => false,
-        };
+            Value::List(items) => {
+                for item in items {
+                    broken |= self.node(item, path)?;
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    path.push(entry.key.clone());
+                    broken |= self.node(&mut entry.node, path)?;
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
         node.tainted |= broken;
-        broken
+        Ok(broken)
     }
 
-    fn scalar(&self, scalar: &Scalar, path: &[String]) -> Result<Scalar, Fault> {
+    fn scalar(&mut self, scalar: &Scalar, path: &[String]) -> Result<Scalar, Fault> {
         if matches_pattern(&["secrets", "*", "env"], path) {
             return Err(Fault::NameOfVariable);
         }
@@ -133,7 +145,14 @@ impl Filling<'_> {
             (written, pieces) if !pieces.iter().any(|piece| matches!(piece, Piece::Variable { .. })) => written,
             _ => Written::Filled,
         };
-        let text = pieces.iter().map(|piece| self.piece(piece)).collect::<Result<String, _>>()?;
+        let mut text = String::new();
+        for piece in &pieces {
+            let value = self.piece(piece)?;
+            if matches!(piece, Piece::Variable { .. }) {
+                self.room.take_bytes(value.len())?;
+            }
+            text.push_str(&value);
+        }
         Ok(Scalar { text, written })
     }
 
@@ -221,8 +240,8 @@ mod tests {
 
     fn filled(text: &str) -> (Node, Vec<String>) {
         let mut problems = Vec::new();
-        let mut node = parse(0, text, &mut problems).unwrap();
-        interpolate(&mut node, &environment, &mut problems);
+        let mut node = parse(0, text, &mut Room::default(), &mut problems).unwrap();
+        interpolate(&mut node, &environment, &mut Room::default(), &mut problems).unwrap();
         (node, problems.into_iter().map(|problem| problem.message).collect())
     }
 
@@ -289,8 +308,9 @@ mod tests {
         #[test]
         fn a_quoted_variable_is_its_value(value in any::<String>(), before in "[a-z ]{0,5}", behind in "[a-z ]{0,5}") {
             let mut problems = Vec::new();
-            let mut node = parse(0, &format!("k: \"{before}${{V}}{behind}\"\n"), &mut problems).unwrap();
-            interpolate(&mut node, &|_| Some(value.clone()), &mut problems);
+            let mut room = Room::default();
+            let mut node = parse(0, &format!("k: \"{before}${{V}}{behind}\"\n"), &mut room, &mut problems).unwrap();
+            interpolate(&mut node, &|_| Some(value.clone()), &mut room, &mut problems).unwrap();
             prop_assert!(problems.is_empty());
             let map = read::<BTreeMap<String, Json>>(&node).0.unwrap();
             prop_assert_eq!(&map["k"], &Json::from(format!("{before}{value}{behind}")));

@@ -1,5 +1,5 @@
 //! From files and arguments to a [`Loaded`] spec: parse, merge, interpolate, read. Everything that is wrong with the
-//! shape is gathered on the way; only what is no YAML at all stops it.
+//! shape is gathered on the way; only what is no YAML at all, or too much, stops it.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::explain::explain;
+use super::file;
 use super::interpolate::interpolate;
+use super::limits::{ENOUGH, MOST_BYTES, Room};
 use super::mask::{mask_guesses, mask_literal, mask_literals};
 use super::merge::{apply_defaults, merge};
 use super::node::{Node, Spot, Value, Written};
@@ -73,23 +75,30 @@ impl fmt::Debug for Loaded {
 /// Reads the files of a spec, each on top of those before it, then the values of `--set`. Fails where a file cannot be
 /// read or is no YAML, or a `--set` is no assignment; what is wrong besides is kept for `check`.
 pub fn load(files: &[PathBuf], sets: &[String], environment: Environment<'_>) -> Result<Loaded, Diagnostics> {
-    let mut texts = Vec::new();
-    let mut unreadable = Vec::new();
-    for file in files {
-        match std::fs::read_to_string(file) {
-            Ok(text) => texts.push((file.display().to_string(), text)),
-            Err(error) => unreadable
-                .push(Diagnostic::nowhere("file", format!("cannot read the spec {}: {error}", file.display()))),
+    let mut loading = Loading::default();
+    let mut left = MOST_BYTES;
+    for path in files {
+        let name = path.display().to_string();
+        match file::read(path, left) {
+            Ok(bytes) if bytes.len() > left => loading.problems.push(file::too_long(&name)),
+            Ok(bytes) => {
+                left -= bytes.len();
+                loading.add_bytes(&name, bytes);
+            }
+            Err(error) => {
+                let message = format!("cannot read the spec {name}: {error}");
+                loading.problems.push(Diagnostic::nowhere("file", message).help(FILE_HELP));
+            }
         }
     }
     if files.is_empty() {
-        unreadable.push(Diagnostic::nowhere("file", "no spec is given").help("name one: `-f pipelines.yaml`"));
+        let message = "no spec is given";
+        loading.problems.push(Diagnostic::nowhere("file", message).help("name one: `-f pipelines.yaml`"));
     }
-    if !unreadable.is_empty() {
-        return Err(Diagnostics::new(unreadable, Arc::default()));
-    }
-    load_texts(&texts, sets, environment)
+    loading.finish(sets, environment)
 }
+
+const FILE_HELP: &str = "name the spec with `-f FILE`; without it, `pipelines.yaml` of the working directory is read";
 
 /// Like [`load`], from one text instead of files.
 pub fn load_str(text: &str, environment: Environment<'_>) -> Result<Loaded, Diagnostics> {
@@ -102,47 +111,99 @@ pub fn load_texts(
     sets: &[String],
     environment: Environment<'_>,
 ) -> Result<Loaded, Diagnostics> {
-    let mut sources = Sources::default();
-    let mut problems = Vec::new();
-    let layers = layers(texts, sets, &mut sources, &mut problems);
-    let Some(layers) = layers else { return Err(Diagnostics::new(problems, Arc::new(sources))) };
-    let empty = Node::new(Place::default(), Value::Map(Vec::new()));
-    let mut tree = layers.into_iter().reduce(merge).unwrap_or(empty);
-    apply_defaults(&mut tree);
-    interpolate(&mut tree, environment, &mut problems);
-    let spec = shape(&tree, &mut sources, &mut problems);
-    undeclared_secrets(&tree, &mut problems);
-    Ok(Loaded { spec, tree, problems, sources: Arc::new(sources) })
-}
-
-/// The trees of all files and arguments; none where one of them is broken.
-fn layers(
-    texts: &[(String, String)],
-    sets: &[String],
-    sources: &mut Sources,
-    problems: &mut Vec<Diagnostic>,
-) -> Option<Vec<Node>> {
-    let mut layers = Vec::new();
+    let mut loading = Loading::default();
+    let length = texts.iter().map(|(_, text)| text.len()).fold(0, usize::saturating_add);
+    if length > MOST_BYTES {
+        let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+        loading.problems.push(file::too_long(&names.join(", ")));
+        return Err(loading.fail());
+    }
     for (name, text) in texts {
-        let source = sources.add(name, text);
-        layers.push(parse(source, text, problems));
-        match layers.last() {
-            Some(Some(tree)) => mask_literals(tree, sources),
-            _ => mask_guesses(source, text, sources),
-        }
+        loading.add(name, text);
     }
-    for argument in sets {
-        let source = sources.add(sets::NAME, argument);
-        let layer = sets::overlay(source, argument).map_err(|problem| problems.push(*problem)).ok();
-        if let Some(tree) = &layer {
-            mask_literals(tree, sources);
-        }
-        layers.push(layer);
-    }
-    layers.into_iter().collect()
+    loading.finish(sets, environment)
 }
 
-fn shape(tree: &Node, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Spec {
+/// Files and arguments on their way to a spec.
+#[derive(Default)]
+struct Loading {
+    sources: Sources,
+    problems: Vec<Diagnostic>,
+    /// The trees of all files and arguments, in order; none of a broken one.
+    layers: Vec<Node>,
+    room: Room,
+}
+
+impl Loading {
+    fn add_bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        match file::text(bytes) {
+            Ok(text) => self.add(name, &text),
+            Err((shown, fault)) => self.add_broken(name, &shown, fault),
+        }
+    }
+
+    fn add(&mut self, name: &str, text: &str) {
+        let text = file::clean(text);
+        if let Some(fault) = file::first_stranger(&text) {
+            return self.add_broken(name, &text, fault);
+        }
+        let source = self.sources.add(name, text.as_str());
+        match parse(source, &text, &mut self.room, &mut self.problems) {
+            Some(tree) => {
+                mask_literals(&tree, &mut self.sources);
+                self.layers.push(tree);
+            }
+            None => mask_guesses(source, &text, &mut self.sources),
+        }
+    }
+
+    fn add_broken(&mut self, name: &str, shown: &str, fault: file::Fault) {
+        let source = self.sources.add(name, shown);
+        mask_guesses(source, shown, &mut self.sources);
+        self.problems.push(fault.diagnostic(source, name, shown));
+    }
+
+    fn set(&mut self, argument: &str) {
+        let source = self.sources.add(sets::NAME, argument);
+        match sets::overlay(source, argument) {
+            Ok(tree) => {
+                mask_literals(&tree, &mut self.sources);
+                self.layers.push(tree);
+            }
+            Err(problem) => self.problems.push(*problem),
+        }
+    }
+
+    fn fail(self) -> Diagnostics {
+        Diagnostics::new(self.problems, Arc::new(self.sources))
+    }
+
+    fn finish(mut self, sets: &[String], environment: Environment<'_>) -> Result<Loaded, Diagnostics> {
+        sets.iter().for_each(|argument| self.set(argument));
+        // Without one of them the others would seem wrong.
+        if self.layers.len() < self.sources.len() || self.problems.iter().any(|problem| problem.place.is_none()) {
+            return Err(self.fail());
+        }
+        let empty = Node::new(Place::default(), Value::Map(Vec::new()));
+        let mut tree = std::mem::take(&mut self.layers).into_iter().reduce(merge).unwrap_or(empty);
+        let room = &mut self.room;
+        let filled = apply_defaults(&mut tree, room)
+            .and_then(|()| interpolate(&mut tree, environment, room, &mut self.problems));
+        if let Err(full) = filled {
+            self.problems.push(*full);
+            return Err(self.fail());
+        }
+        let Some(spec) = shape(&tree, &mut self.sources, &mut self.problems) else { return Err(self.fail()) };
+        undeclared_secrets(&tree, &mut self.problems);
+        Ok(Loaded { spec, tree, problems: self.problems, sources: Arc::new(self.sources) })
+    }
+}
+
+/// The spec with all that is wrong with its shape. None where there is too much of it to be sure of the rest.
+fn shape(tree: &Node, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> Option<Spec> {
+    if problems.len() >= ENOUGH {
+        return None;
+    }
     let (spec, errors) = read::<Spec>(tree);
     for error in &errors {
         if let (Kind::SecretExpected, Some(place)) = (&error.kind, error.place) {
@@ -150,14 +211,14 @@ fn shape(tree: &Node, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> 
         }
         problems.push(explain(error, Spot::root(tree).place()));
     }
-    let mut spec = spec.unwrap_or_default();
+    let mut spec = spec?;
     // What is no map was read as a hole; its fields are not absent, they are unknown.
     let is_map = |name: &str| {
         let node = Spot::root(tree).keys(&["pipelines", name]).node();
         node.is_some_and(|node| matches!(node.value, Value::Map(_) | Value::Null))
     };
     spec.pipelines.retain(|name, _| is_map(name));
-    spec
+    Some(spec)
 }
 
 /// Every `${secrets.NAME}`, wherever it stands, names a secret that is declared.

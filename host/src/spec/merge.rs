@@ -7,6 +7,8 @@
 //! | anything | `null` | the key is gone |
 //! | one alternative | another alternative | the overlay's; keys beside the alternatives stay |
 
+use super::diagnostic::Diagnostic;
+use super::limits::{Room, Weight};
 use super::node::{Entry, Node, Value};
 
 /// Where keys are alternatives: exactly one of them is meant, so that naming another one takes the place of the first.
@@ -24,13 +26,16 @@ pub(super) fn merge(base: Node, overlay: Node) -> Node {
     merge_at(base, overlay, &mut Vec::new())
 }
 
-/// Puts each pipeline on top of `defaults:`. The places of values stay those where they were written.
-pub(super) fn apply_defaults(root: &mut Node) {
-    let Some(defaults) = root.get("defaults").filter(|defaults| matches!(defaults.value, Value::Map(_))).cloned()
-    else {
-        return;
+/// Puts each pipeline on top of `defaults:`. The places of values stay those where they were written. Fails where the
+/// spec would grow too much by that.
+pub(super) fn apply_defaults(root: &mut Node, room: &mut Room) -> Result<(), Box<Diagnostic>> {
+    let Some(entry) = root.entry("defaults").filter(|entry| matches!(entry.node.value, Value::Map(_))) else {
+        return Ok(());
     };
-    let Value::Map(sections) = &mut root.value else { return };
+    let copies = root.get("pipelines").map_or(0, |pipelines| pipelines.entries().len());
+    room.take(Weight::of(&entry.node).times(copies)).map_err(|full| Box::new(full.at(entry.place)))?;
+    let defaults = entry.node.clone();
+    let Value::Map(sections) = &mut root.value else { return Ok(()) };
     let pipelines = sections.iter_mut().filter(|entry| entry.key == "pipelines");
     for pipeline in pipelines.flat_map(|entry| entries_mut(&mut entry.node)) {
         let own = std::mem::replace(&mut pipeline.node, Node::new(pipeline.place, Value::Null));
@@ -40,6 +45,7 @@ pub(super) fn apply_defaults(root: &mut Node) {
             _ => own,
         };
     }
+    Ok(())
 }
 
 /// Whether a path has the shape of a pattern, in which `*` stands for any key.
@@ -109,7 +115,7 @@ mod tests {
     use crate::spec::read::read;
 
     fn node(source: usize, text: &str) -> Node {
-        parse(source, text, &mut Vec::new()).unwrap()
+        parse(source, text, &mut Room::default(), &mut Vec::new()).unwrap()
     }
 
     fn json(node: &Node) -> Json {
@@ -175,7 +181,7 @@ mod tests {
             0,
             "defaults: { retry: { attempts: 3, max: 1s }, order: key }\npipelines: { a: { retry: { attempts: 5 } }, b: { order: null }, c: }",
         );
-        apply_defaults(&mut root);
+        apply_defaults(&mut root, &mut Room::default()).unwrap();
         let pipelines = json(root.get("pipelines").unwrap());
         assert_eq!(
             pipelines,

@@ -14,7 +14,9 @@
 mod check;
 mod diagnostic;
 mod explain;
+mod file;
 mod interpolate;
+mod limits;
 mod load;
 mod mask;
 mod merge;

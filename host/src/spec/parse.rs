@@ -1,28 +1,25 @@
 //! From YAML to a [`Node`] tree. Duplicate keys, merge keys, tags, keys that are no scalars and further documents are
 //! refused; anchors are copied to where their aliases stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use super::diagnostic::Diagnostic;
+use super::limits::{DEEPEST, Room, Weight};
 use super::node::{Entry, Node, Resolved, Scalar, Value, Written, resolve};
 use super::place::Place;
 
-/// Aliases can make a small file a huge tree; no honest spec comes near.
-const MOST_NODES: usize = 100_000;
-/// Reading is recursive; no honest spec comes near.
-const DEEPEST: usize = 64;
-
 /// Parses one text. Nothing comes out where it is no YAML; else what could be read, beside what is wrong with it.
-pub(super) fn parse(source: usize, text: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
+/// Every value, copies by aliases included, takes of `room` before it is made.
+pub(super) fn parse(source: usize, text: &str, room: &mut Room, problems: &mut Vec<Diagnostic>) -> Option<Node> {
     let mut composer = Composer {
         parser: Parser::new_from_str(text),
         text,
         offsets: text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect(),
         source,
         anchors: BTreeMap::new(),
-        nodes: 0,
+        room,
         problems,
     };
     match composer.document() {
@@ -44,7 +41,7 @@ struct Composer<'i, 'p> {
     offsets: Vec<usize>,
     source: usize,
     anchors: BTreeMap<usize, Node>,
-    nodes: usize,
+    room: &'p mut Room,
     problems: &'p mut Vec<Diagnostic>,
 }
 
@@ -78,22 +75,21 @@ impl<'i> Composer<'i, '_> {
         match node.value {
             Value::Map(_) => Ok(node),
             Value::Null => Ok(Node::new(node.place, Value::Map(Vec::new()))),
-            _ => Err(Box::new(Diagnostic::error(
-                "yaml",
-                node.place,
-                format!("a spec is a map of keys, not {}", node.describe()),
-            ))),
+            _ => {
+                let message = format!("a spec is a map of keys, not {}", node.describe());
+                Err(Box::new(Diagnostic::error("yaml", node.place, message).help("begin it with `lockgate: 1`")))
+            }
         }
     }
 
     fn node(&mut self, event: Event<'i>, span: Span, depth: usize) -> Result<Node, Stop> {
         let place = self.span_place(span);
-        self.nodes += 1;
-        if self.nodes > MOST_NODES || depth > DEEPEST {
-            return Err(Box::new(Diagnostic::error("yaml", place, "this goes too deep or has too many values")));
+        self.take(Weight { nodes: 1, bytes: 0 }, place)?;
+        if depth > DEEPEST {
+            return Err(too_deep(place));
         }
         let (anchor, node) = match event {
-            Event::Alias(id) => return self.alias(id, place),
+            Event::Alias(id) => return self.alias(id, place, depth),
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), place);
                 (anchor, self.scalar(&text, style, place))
@@ -109,18 +105,29 @@ impl<'i> Composer<'i, '_> {
             _ => (0, Node::new(place, Value::Null)),
         };
         if anchor > 0 {
+            self.take(Weight::of(&node), place)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn alias(&mut self, id: usize, place: Place) -> Result<Node, Stop> {
-        let missing = || Diagnostic::error("yaml", place, "this alias stands inside the value that it names");
-        let node = self.anchors.get(&id).cloned().ok_or_else(|| Box::new(missing()))?;
-        let mut size = 0;
-        node.walk(&mut Vec::new(), &mut |_, _| size += 1);
-        self.nodes += size;
-        Ok(node)
+    fn alias(&mut self, id: usize, place: Place, depth: usize) -> Result<Node, Stop> {
+        let Some(node) = self.anchors.get(&id) else {
+            let message = "this alias stands inside the value that it names";
+            let help = "write out what it is meant to stand for";
+            return Err(Box::new(Diagnostic::error("yaml", place, message).help(help)));
+        };
+        let (weight, height) = (Weight::of(node), height(node));
+        if depth + height > DEEPEST {
+            return Err(too_deep(place));
+        }
+        // What is not copied costs nothing.
+        self.room.take(weight).map_err(|full| Box::new(full.at(place)))?;
+        Ok(node.clone())
+    }
+
+    fn take(&mut self, weight: Weight, place: Place) -> Result<(), Stop> {
+        self.room.take(weight).map_err(|full| Box::new(full.at(place)))
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, place: Place) -> Node {
@@ -150,7 +157,8 @@ impl<'i> Composer<'i, '_> {
     }
 
     fn entries(&mut self, depth: usize) -> Result<Vec<Entry>, Stop> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries = Vec::new();
+        let mut places: HashMap<String, Place> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -159,12 +167,20 @@ impl<'i> Composer<'i, '_> {
             let (key, place) = self.key(event, span)?;
             let (event, span) = self.next()?;
             let node = self.node(event, span, depth + 1)?;
-            match entries.iter().find(|entry| entry.key == key) {
+            // It has been said that this is no key.
+            if is_refused(&key) {
+                continue;
+            }
+            match places.get(&key) {
                 Some(first) => self.problems.push(
                     Diagnostic::error("duplicate-key", place, format!("the key `{key}` stands here a second time"))
-                        .related(first.place, "first here"),
+                        .related(*first, "first here")
+                        .help("keep one of the two"),
                 ),
-                None => entries.push(Entry { key, place, node }),
+                None => {
+                    places.insert(key.clone(), place);
+                    entries.push(Entry { key, place, node });
+                }
             }
         }
     }
@@ -209,10 +225,12 @@ impl<'i> Composer<'i, '_> {
     fn syntax(&self, error: &ScanError) -> Diagnostic {
         let at = error.marker().index();
         let place = self.place(at, at + 1);
+        if error.info().contains("recursion limit") {
+            return *too_deep(place);
+        }
         let line = self.text.lines().nth(error.marker().line().saturating_sub(1)).unwrap_or_default();
-        let help = line.contains(['{', '[']) && line.contains("${");
         Diagnostic::error("yaml", place, format!("this is no YAML: {}", error.info()))
-            .maybe_help(help.then(|| "inside `{ }` and `[ ]` a `${VARIABLE}` stands in quotes".to_owned()))
+            .maybe_help(advice(line, error.info()).map(str::to_owned))
     }
 
     fn span_place(&self, span: Span) -> Place {
@@ -222,6 +240,43 @@ impl<'i> Composer<'i, '_> {
     fn place(&self, start: usize, end: usize) -> Place {
         let byte = |index: usize| self.offsets.get(index).copied().unwrap_or(self.text.len());
         Place::new(self.source, byte(start)..byte(end))
+    }
+}
+
+/// Keys that mean something elsewhere and nothing here.
+fn is_refused(key: &str) -> bool {
+    key == "<<" || key.contains("${")
+}
+
+/// What is most often wrong with such a line.
+fn advice(line: &str, error: &str) -> Option<&'static str> {
+    let indent = line.len() - line.trim_start().len();
+    if line.get(..indent).is_some_and(|indent| indent.contains('\t')) {
+        return Some("indent with spaces; YAML allows no tabs there");
+    }
+    let braces = line.contains(['{', '[']) && line.contains("${");
+    if braces {
+        return Some("inside `{ }` and `[ ]` a `${VARIABLE}` stands in quotes");
+    }
+    if error.contains("unknown anchor") {
+        return Some("`*` begins an alias of an `&` above; a text that begins with it stands in quotes");
+    }
+    error.contains("invalid indentation in").then_some("a quote or a bracket above may not be closed")
+}
+
+fn too_deep(place: Place) -> Stop {
+    let message = format!("this lies deeper than {DEEPEST} lists and maps in each other");
+    Box::new(
+        Diagnostic::error("yaml", place, message).help("no key of a spec lies that deep; a bracket may not be closed"),
+    )
+}
+
+/// How many lists and maps lie in each other.
+fn height(node: &Node) -> usize {
+    match &node.value {
+        Value::List(items) => 1 + items.iter().map(height).max().unwrap_or_default(),
+        Value::Map(entries) => 1 + entries.iter().map(|entry| height(&entry.node)).max().unwrap_or_default(),
+        _ => 0,
     }
 }
 
@@ -243,10 +298,11 @@ fn quoted_length(shown: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::limits::Full;
 
     fn parsed(text: &str) -> (Option<Node>, Vec<String>) {
         let mut problems = Vec::new();
-        let node = parse(0, text, &mut problems);
+        let node = parse(0, text, &mut Room::default(), &mut problems);
         (node, problems.into_iter().map(|problem| problem.message).collect())
     }
 
@@ -280,7 +336,7 @@ mod tests {
             let alias = format!("*a{}", level - 1);
             text += &format!("a{level}: &a{level} [{}]\n", vec![alias; 10].join(", "));
         }
-        assert_eq!(parsed(&text).1, ["this goes too deep or has too many values"]);
+        assert_eq!(parsed(&text).1, [Full::Nodes.to_string()]);
     }
 
     #[test]
@@ -302,7 +358,7 @@ mod tests {
     #[test]
     fn an_unquoted_variable_inside_braces_is_explained() {
         let mut problems = Vec::new();
-        assert!(parse(0, "a: { b: ${C} }\n", &mut problems).is_none());
+        assert!(parse(0, "a: { b: ${C} }\n", &mut Room::default(), &mut problems).is_none());
         let help = problems.first().and_then(|problem| problem.help.as_deref());
         assert_eq!(help, Some("inside `{ }` and `[ ]` a `${VARIABLE}` stands in quotes"));
     }

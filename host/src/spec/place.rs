@@ -60,6 +60,11 @@ impl Sources {
         self.0.len() - 1
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Hides a range from every later snippet.
     pub(super) fn mask(&mut self, place: Place) {
         let Some(source) = self.0.get_mut(place.source) else { return };
@@ -78,6 +83,17 @@ impl Sources {
     /// The text of a place's source as it may be shown.
     pub fn shown(&self, place: Place) -> &str {
         self.0.get(place.source).map_or("", |source| &source.shown)
+    }
+
+    /// The whole lines around a range of a place's source and the one before them: the first byte, its line, the text.
+    pub(super) fn excerpt(&self, place: Place, range: Range<usize>) -> (usize, usize, &str) {
+        let text = self.shown(place);
+        let line_start = |at: usize| text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let start = line_start(line_start(range.start).saturating_sub(1));
+        let rest = text.get(range.end..).unwrap_or_default();
+        let end = rest.find('\n').map_or(text.len(), |newline| range.end + newline + 1);
+        let line = text.get(..start).map_or(0, |before| before.matches('\n').count()) + 1;
+        (start, line, text.get(start..end).unwrap_or_default())
     }
 
     /// Line and column.
@@ -106,6 +122,16 @@ mod tests {
         let source = sources.add("a.yaml", "é: 1\nü: zwei\n");
         let position = sources.position(Place::new(source, 10..14));
         assert_eq!((position.line, position.column, position.end_column), (2, 4, 8));
+    }
+
+    #[test]
+    fn an_excerpt_is_the_lines_around_and_one_before() {
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", "a: 1\nb: 2\nc: 3\nd: 4\ne: 5");
+        let excerpt = |range: Range<usize>| sources.excerpt(Place::new(source, 0..0), range);
+        assert_eq!(excerpt(0..1), (0, 1, "a: 1\n"));
+        assert_eq!(excerpt(10..16), (5, 2, "b: 2\nc: 3\nd: 4\n"));
+        assert_eq!(excerpt(24..24), (15, 4, "d: 4\ne: 5"));
     }
 
     #[test]

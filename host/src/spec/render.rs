@@ -61,25 +61,40 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
     }
 }
 
-/// The snippet of the place itself with what is related in the same text, then one for each related place elsewhere.
+/// Places that lie farther apart are shown by themselves: looking for their lines takes time.
+const FARTHEST: usize = 1 << 16;
+
+/// The snippet of the place itself with what is related nearby, then one for each related place elsewhere.
 fn snippets<'a>(
     place: Place,
     related: &'a [(Place, String)],
     sources: &'a Sources,
 ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let (here, elsewhere): (Vec<_>, Vec<_>) = related.iter().partition(|(other, _)| other.source() == place.source());
-    let context = |(place, label): &'a (Place, String)| {
-        AnnotationKind::Context.span(visible(*place, sources)).label(label.as_str())
+    let is_near = |other: Place| {
+        other.source() == place.source() && other.range().start.abs_diff(place.range().start) <= FARTHEST
     };
-    let primary = source(place, sources)
-        .annotation(AnnotationKind::Primary.span(visible(place, sources)))
-        .annotations(here.into_iter().map(context));
-    let others = elsewhere.into_iter().map(|one| source(one.0, sources).annotation(context(one)));
-    std::iter::once(primary).chain(others).collect()
+    let (here, elsewhere): (Vec<_>, Vec<_>) = related.iter().partition(|(other, _)| is_near(*other));
+    let context = |one: &'a (Place, String)| (AnnotationKind::Context, one.0, Some(one.1.as_str()));
+    let primary = std::iter::once((AnnotationKind::Primary, place, None)).chain(here.into_iter().map(context));
+    let others = elsewhere.into_iter().map(|one| snippet(vec![context(one)], sources));
+    std::iter::once(snippet(primary.collect(), sources)).chain(others).collect()
 }
 
-fn source<'a>(place: Place, sources: &'a Sources) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    Snippet::source(sources.shown(place)).path(sources.name(place))
+/// Some places of one source with their labels, out of no more text than their own lines.
+fn snippet<'a>(
+    shown: Vec<(AnnotationKind, Place, Option<&'a str>)>,
+    sources: &'a Sources,
+) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+    let ranges = || shown.iter().map(|(_, place, _)| visible(*place, sources));
+    let start = ranges().map(|range| range.start).min().unwrap_or_default();
+    let end = ranges().map(|range| range.end).max().unwrap_or_default();
+    let of = shown.first().map(|(_, place, _)| *place).unwrap_or_default();
+    let (offset, line, text) = sources.excerpt(of, start..end);
+    let annotations = shown.into_iter().map(|(kind, place, label)| {
+        let range = visible(place, sources);
+        kind.span(range.start.saturating_sub(offset)..range.end.saturating_sub(offset)).label(label)
+    });
+    Snippet::source(text).line_start(line).path(sources.name(of)).annotations(annotations)
 }
 
 /// A place of several lines is shown by its first.

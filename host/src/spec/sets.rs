@@ -2,6 +2,7 @@
 //! with it is shown in it.
 
 use super::diagnostic::Diagnostic;
+use super::limits::DEEPEST;
 use super::node::{Entry, Node, Resolved, Scalar, Value, Written, resolve};
 use super::place::Place;
 
@@ -20,6 +21,10 @@ pub(super) fn overlay(source: usize, argument: &str) -> Result<Node, Box<Diagnos
     let (path, value) = argument.split_once('=').ok_or_else(malformed)?;
     if path.split('.').any(|key| key.trim().is_empty()) {
         return Err(malformed());
+    }
+    if path.split('.').count() > DEEPEST {
+        let message = format!("no key lies deeper than {DEEPEST} others");
+        return Err(Box::new(Diagnostic::error("set", whole, message)));
     }
     let leaf = Node::new(Place::new(source, path.len() + 1..argument.len()), scalar(value));
     let mut end = path.len();
@@ -64,7 +69,8 @@ mod tests {
 
     #[test]
     fn what_is_no_assignment_is_refused() {
-        for argument in ["a", "=1", "a..b=1", ".a=1", ""] {
+        let deep = format!("{}=1", vec!["a"; 100_000].join("."));
+        for argument in ["a", "=1", "a..b=1", ".a=1", "", &deep] {
             assert!(overlay(0, argument).is_err(), "{argument:?}");
         }
     }

@@ -2,10 +2,11 @@
 
 use jsonschema::error::ValidationErrorKind as Kind;
 use jsonschema::paths::LocationSegment;
-use jsonschema::{ValidationError, validator_for};
+use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use super::Checker;
+use super::references::References;
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::near::{advice, did_you_mean, list};
 use crate::spec::node::Spot;
@@ -13,17 +14,21 @@ use crate::spec::node::Spot;
 impl<'a> Checker<'a> {
     /// Answers whether the config fits.
     pub(super) fn config_fits(&mut self, plugin: &str, schema: &Value, config: &Value, spot: Spot<'a>) -> bool {
-        let validator = match validator_for(schema) {
+        let validator = match validator(schema) {
             Ok(validator) => validator,
-            Err(error) => {
+            Err(reason) => {
                 let place = self.at(&["plugins", plugin, "component"]).place();
-                let message = format!("the config schema of plugin `{plugin}` is no JSON Schema: {error}");
-                self.error("component", place, message);
+                let message = format!("the config schema of plugin `{plugin}` cannot be used: {reason}");
+                let help = "this is the plugin's fault; `lockgate plugin inspect` shows the schema";
+                self.report(Diagnostic::error("component", place, message).help(help));
                 return false;
             }
         };
         let before = self.problems.len();
         for error in validator.iter_errors(config) {
+            if self.is_enough() {
+                break;
+            }
             self.misfit(plugin, schema, &error, spot.key("config"));
         }
         self.problems.len() == before
@@ -70,6 +75,18 @@ impl<'a> Checker<'a> {
         let problem = Diagnostic::error("plugin-config", spot.key(key).named(), message);
         self.report(problem.maybe_help(advice(key, known)));
     }
+}
+
+/// Backtracking over a pattern ends here: what is not told by then is refused.
+const MOST_BACKTRACKING: usize = 10_000;
+const LARGEST_PATTERN: usize = 1 << 20;
+
+/// What a config is held against; never fetches anything.
+fn validator(schema: &Value) -> Result<Validator, String> {
+    References::of(schema).map_err(|tangle| tangle.to_string())?;
+    let patterns = PatternOptions::fancy_regex().backtrack_limit(MOST_BACKTRACKING).size_limit(LARGEST_PATTERN);
+    let options = jsonschema::options().with_pattern_options(patterns);
+    options.build(schema).map_err(|error| format!("it is no JSON Schema: {error}"))
 }
 
 fn descend<'t>(config: Spot<'t>, error: &ValidationError<'_>) -> Spot<'t> {

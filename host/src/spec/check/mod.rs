@@ -10,12 +10,14 @@
 //! | `neighbours` | pipelines among each other: who reads and writes which topic |
 //! | `bindings` | a pipeline against its plugin: config, outputs, grants |
 //! | `config_schema` | a config against the plugin's JSON Schema |
+//! | `references` | whether that schema can be walked to its end |
 
 mod bindings;
 mod config_schema;
 mod failures;
 mod neighbours;
 mod pipelines;
+mod references;
 mod sections;
 mod urls;
 
@@ -23,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
+use super::limits::{ENOUGH, shortened};
 use super::load::Loaded;
 use super::near::advice;
 use super::node::{Node, Spot, Value};
@@ -91,7 +94,12 @@ impl<'a> Checker<'a> {
     }
 
     fn report(&mut self, problem: Diagnostic) {
-        self.problems.push(problem);
+        self.problems.push(shortened(problem));
+    }
+
+    /// Whether so much is wrong already that no more is looked for.
+    fn is_enough(&self) -> bool {
+        self.problems.len() >= ENOUGH
     }
 
     fn error(&mut self, code: &'static str, place: Place, message: impl Into<String>) {

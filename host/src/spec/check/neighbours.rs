@@ -61,6 +61,9 @@ impl<'a> Checker<'a> {
         self.readers_of_the_same(&uses);
         let mut first: Vec<&Use<'a>> = Vec::new();
         for parking in &uses {
+            if self.is_enough() {
+                return;
+            }
             let Role::Retry(delays) = parking.role else { continue };
             self.nothing_else(parking, &uses);
             self.made_for(parking, delays);

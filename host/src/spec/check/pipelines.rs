@@ -22,6 +22,9 @@ impl<'a> Checker<'a> {
         let written = &self.loaded.spec.pipelines;
         let mut sound = BTreeMap::new();
         for (name, pipeline) in written {
+            if self.is_enough() {
+                return sound;
+            }
             if self.is_misspelt(name, pipeline) {
                 continue;
             }

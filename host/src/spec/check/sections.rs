@@ -258,6 +258,9 @@ impl<'a> Checker<'a> {
         self.named_well(section);
         let mut sound = BTreeMap::new();
         for (name, part) in parts {
+            if self.is_enough() {
+                break;
+            }
             let spot = self.at(&[section, name]);
             match part {
                 Part::Broken => {}

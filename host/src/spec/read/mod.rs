@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 pub(super) use error::{Error, Kind, Step};
 use reader::Reader;
 
+use super::limits::{ENOUGH, MOST_VISITS, Weight};
 use super::near::did_you_mean;
 use super::node::{Entry, Node, Value};
 
@@ -22,14 +23,14 @@ pub(super) const PART: &str = "lockgate::Part";
 /// A newtype of this name takes a secret, and nothing else does; see [`SecretRef`](crate::model::SecretRef).
 pub(super) const SECRET: &str = "SecretRef";
 
-/// Each pass takes at least one thing out of the tree; no honest spec has so many faults.
-const MOST_PASSES: usize = 1000;
-
-/// Reads a value with all that is wrong with it. Nothing comes out where not even the outermost shape is right.
+/// Reads a value with all that is wrong with it. Nothing comes out where not even the outermost shape is right, or
+/// where so much is wrong that it is not worth to go on.
 pub(super) fn read<T: DeserializeOwned>(root: &Node) -> (Option<T>, Vec<Error>) {
     let mut tree = root.clone();
     let mut errors = Vec::new();
-    for _ in 0..MOST_PASSES {
+    // Each pass takes at least one thing out of the tree, and costs as much as the tree is large.
+    let passes = ENOUGH.min(MOST_VISITS / Weight::of(root).nodes.max(1));
+    for _ in 0..passes {
         let error = match T::deserialize(Reader::root(&tree)) {
             Ok(value) => return (Some(value), errors),
             Err(error) => error,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::*;
 use crate::model::{Period, SecretRef};
 use crate::spec::interpolate::interpolate;
+use crate::spec::limits::Room;
 use crate::spec::parse::parse;
 use crate::spec::shape::Part;
 
@@ -43,8 +44,9 @@ enum Kindly {
 }
 
 fn errors(text: &str) -> (Option<Whole>, Vec<String>) {
-    let mut node = parse(0, text, &mut Vec::new()).unwrap();
-    interpolate(&mut node, &|_| None, &mut Vec::new());
+    let (mut room, mut problems) = (Room::default(), Vec::new());
+    let mut node = parse(0, text, &mut room, &mut problems).unwrap();
+    interpolate(&mut node, &|_| None, &mut room, &mut problems).unwrap();
     let (whole, errors) = read::<Whole>(&node);
     let shown = |error: &Error| format!("{} {:?}", &text[error.place.unwrap().range()], error.kind);
     (whole, errors.iter().map(shown).collect())

@@ -1,11 +1,13 @@
 //! Specs in, diagnostics out. `RIGHT` is a spec that uses everything; each case is an edit of it and what is then said.
 
 mod failures;
+mod hostile;
 mod meaning;
 mod overlays;
 mod rendering;
 mod schema;
 mod shape;
+mod ui;
 
 use serde_json::{Value, json};
 
@@ -89,11 +91,9 @@ pub(super) fn checked(texts: &[(&str, &str)], sets: &[&str]) -> Result<Plan, Dia
 }
 
 pub(super) fn described(loaded: &Loaded) -> Descriptions {
-    let description = Description {
-        name: "download".to_owned(),
-        version: "0.1.0".to_owned(),
-        description: "fetches files".to_owned(),
-        config_schema: json!({
+    described_with(
+        loaded,
+        json!({
             "type": "object",
             "properties": {
                 "domain": { "enum": ["claimx", "verisk"] },
@@ -107,20 +107,35 @@ pub(super) fn described(loaded: &Loaded) -> Descriptions {
                 "shade": { "oneOf": [{ "const": "light", "description": "bright" }, { "const": "dark" }] },
                 "refuse": { "type": "boolean" },
                 "quiet": { "type": "boolean" },
+                "seen": { "type": "string" },
             },
             "required": ["domain", "endpoint", "store"],
             "additionalProperties": false,
         }),
+    )
+}
+
+/// What the plugin says of itself, with a schema of its config.
+pub(super) fn described_with(loaded: &Loaded, config_schema: Value) -> Descriptions {
+    let description = Description {
+        name: "download".to_owned(),
+        version: "0.1.0".to_owned(),
+        description: "fetches files".to_owned(),
+        config_schema,
         sha256: SHA256.to_owned(),
         contract: "lockgate:plugin@0.1.0".to_owned(),
         imports: Vec::new(),
     };
     let plugins = loaded.plugins().map(|(name, plugin)| {
-        let broken = plugin.component.ends_with("broken.wasm");
-        (
-            name.to_owned(),
-            if broken { Err("it imports `wasi:sockets/tcp`".to_owned()) } else { Ok(description.clone()) },
-        )
+        let told = match plugin.component.file_name().and_then(|name| name.to_str()) {
+            Some("broken.wasm") => Err("it imports `wasi:sockets/tcp`".to_owned()),
+            Some("remote.wasm") => Ok(Description {
+                config_schema: json!({ "$ref": "https://example.com/a.json" }),
+                ..description.clone()
+            }),
+            _ => Ok(description.clone()),
+        };
+        (name.to_owned(), told)
     });
     let plugins: std::collections::BTreeMap<_, _> = plugins.collect();
     let usable = |plugin: &str| matches!(plugins.get(plugin), Some(Ok(_)));
@@ -135,7 +150,7 @@ fn configured(config: &Value) -> Result<Binding, String> {
     }
     let name = |key: &str| config[key].as_str().map(str::to_owned).into_iter().collect::<Vec<_>>();
     let outputs = if config["quiet"] == json!(true) { vec![] } else { vec!["cached".to_owned()] };
-    Ok(Binding { outputs, endpoints: name("endpoint"), stores: name("store"), keyvalues: Vec::new() })
+    Ok(Binding { outputs, endpoints: name("endpoint"), stores: name("store"), keyvalues: name("seen") })
 }
 
 /// Each diagnostic as `` line:column `what stands there` code: message (help) ``.

@@ -38,6 +38,8 @@ error[duplicate-key]: the key `plugin` stands here a second time
    |     ------ first here
 39 |     plugin: download
    |     ^^^^^^
+   |
+   = help: keep one of the two
 
 "
     );

@@ -4,6 +4,7 @@ use jsonschema::{Validator, validator_for};
 use serde_json::{Value, json};
 
 use super::RIGHT;
+use crate::spec::limits::Room;
 use crate::spec::parse::parse;
 use crate::spec::read::read;
 use crate::spec::schema;
@@ -14,7 +15,7 @@ fn validator() -> Validator {
 
 /// A spec as an editor sees it: nothing is interpolated.
 fn seen(text: &str) -> Value {
-    let tree = parse(0, text, &mut Vec::new()).unwrap();
+    let tree = parse(0, text, &mut Room::default(), &mut Vec::new()).unwrap();
     read::<Value>(&tree).0.unwrap()
 }
 

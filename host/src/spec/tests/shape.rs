@@ -95,7 +95,7 @@ fn wrong_types_say_what_is_taken() {
         (
             "allow_addresses: [\"127.0.0.0/8\"]",
             "allow_addresses: [here]",
-            "`here` wrong-value: an item of `allow_addresses`: invalid IP address syntax",
+            "`here` wrong-value: an item of `allow_addresses` is a network (write it like `10.0.0.0/8`)",
         ),
         (
             "config: { domain: claimx, endpoint: media, store: cache }",
