@@ -12,6 +12,7 @@
 //! | [`assemble`] | turns a checked plan into running pipelines; the only place that names concrete parts | |
 //! | [`admin`] | health, metrics, status and commands of a running host, over HTTP | sees a payload |
 //! | [`cli`] | one file a command | |
+//! | [`codes`] | every word by which the host names what is wrong, explained | decides anything |
 //! | [`telemetry`] | logging set-up, and every metric's name | |
 //!
 //! Who may import whom is held by a test, `tests/src/architecture.rs`.
@@ -19,6 +20,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod cli;
+pub mod codes;
 pub mod egress;
 pub mod flow;
 pub mod model;

@@ -10,11 +10,11 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 /// What a module may name of the others, by the paths that it may begin with. `plugin::*` is the face of `plugin`:
 /// what its `mod.rs` holds itself, which is its traits and what they speak in, and none of its submodules. `config` is
 /// every type that a spec is read into. A module's own paths need no rule.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule("main", &["cli"]),
     Rule("lib", &[]),
     // Commands show what the others know, and so name their answers; they start nothing but through `assemble`.
-    Rule("cli", &["assemble", "spec", "admin", "model", "telemetry", "flow", "transport::*", "plugin::*"]),
+    Rule("cli", &["assemble", "spec", "admin", "codes", "model", "telemetry", "flow", "transport::*", "plugin::*"]),
     Rule("assemble", &["*"]),
     Rule("admin", &["model", "telemetry", "flow::snapshot", "flow::remote"]),
     Rule("flow", &["model", "telemetry", "transport::*", "plugin::*"]),
@@ -24,8 +24,17 @@ const RULES: [Rule; 13] = [
     Rule("storage", &["model", "telemetry"]),
     Rule(
         "spec",
-        &["model", "config", "plugin::Description", "plugin::Binding", "transport::Start", "transport::OnLostPosition"],
+        &[
+            "codes",
+            "model",
+            "config",
+            "plugin::Description",
+            "plugin::Binding",
+            "transport::Start",
+            "transport::OnLostPosition",
+        ],
     ),
+    Rule("codes", &[]),
     Rule("model", &[]),
     Rule("telemetry", &[]),
 ];

@@ -23,6 +23,7 @@ use crate::transport::TransportError;
 mod check;
 mod checkpoint;
 mod dead;
+mod explain;
 mod host;
 mod pause;
 mod place;
@@ -60,6 +61,8 @@ enum Command {
     Run(run::Run),
     /// Check a spec and say everything that is wrong with it; opens no connection.
     Check(check::Check),
+    /// Explain a code that `check`, `dead list`, `status` or the log names.
+    Explain(explain::Explain),
     /// Print the JSON Schema of the spec, for editors.
     Schema(schema::Schema),
     /// Write messages to a topic.
@@ -163,6 +166,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
     match command {
         Command::Run(run) => run.obey(progress).await,
         Command::Check(check) => check.obey().await,
+        Command::Explain(explain) => explain.obey(),
         Command::Schema(schema) => schema.obey(),
         Command::Send(send) => send.obey().await,
         Command::Tail(tail) => tail.obey().await,
@@ -180,7 +184,7 @@ async fn obey(command: Command, progress: &MultiProgress) -> Ended {
 fn report(failure: &Failure) -> ExitCode {
     match failure {
         Failure::Spec(diagnostics) => {
-            tell(format_args!("{}\n", diagnostics.render(colour())));
+            tell(format_args!("{}{}", diagnostics.render(colour()), explain::hint(diagnostics)));
             ExitCode::from(2)
         }
         Failure::Usage(reason) => {

@@ -27,6 +27,7 @@ mod place;
 pub mod plan;
 mod read;
 mod render;
+mod sarif;
 mod schema;
 mod sets;
 pub mod shape;

@@ -76,6 +76,50 @@ async fn errors_of_a_spec_can_be_had_as_json() {
 }
 
 #[tokio::test]
+async fn errors_of_a_spec_can_be_had_as_sarif_and_are_explained_once_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let lockgate = lockgate(folder.path(), WRONG).await;
+    let answer = lockgate.answer(&["check", "--format", "sarif"]).await.unwrap();
+    assert_eq!(answer.code, Some(2), "{}", answer.errors);
+    let log: Value = serde_json::from_str(&answer.output).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let unknown = results.iter().find(|result| result["ruleId"] == "unknown-key").unwrap();
+    let place = &unknown["locations"][0]["physicalLocation"];
+    assert_eq!(
+        (&place["artifactLocation"]["uri"], &place["region"]["startLine"]),
+        (&"pipelines.yaml".into(), &12.into())
+    );
+    let told = lockgate.answer(&["check"]).await.unwrap();
+    assert_eq!(told.errors.matches("lockgate explain").count(), 1, "{}", told.errors);
+    assert!(told.errors.trim_end().lines().last().unwrap().contains("unknown-key"), "{}", told.errors);
+}
+
+#[tokio::test]
+async fn a_right_spec_has_a_log_without_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = lockgate(folder.path(), "lockgate: 1\n").await.answer(&["check", "--format", "sarif"]).await.unwrap();
+    assert_eq!(answer.code, Some(0), "{}", answer.errors);
+    let log: Value = serde_json::from_str(&answer.output).unwrap();
+    assert_eq!(log["runs"][0]["results"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_code_is_explained_without_a_spec_and_an_unknown_one_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = lockgate(folder.path(), "").await.program;
+    let explain = async |codes: &[&str]| {
+        let mut command = tokio::process::Command::new(&program);
+        command.arg("explain").args(codes).current_dir("/").output().await.unwrap()
+    };
+    let explained = explain(&["guest-fault"]).await;
+    assert_eq!(explained.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&explained.stdout).contains("What to do"));
+    let unknown = explain(&["guest-falt"]).await;
+    assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(2), 0));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("`guest-fault`"));
+}
+
+#[tokio::test]
 async fn a_wrong_command_line_is_no_failure_of_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let lockgate = lockgate(folder.path(), "lockgate: 1\n").await;
