@@ -10,10 +10,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::config::{Breaker, Config, Timeouts};
+use super::config::{Breaker, Config};
 use super::test_server::{Asked, Reply, Server, client, get, hosts, loopback, read, read_body, send};
 use super::{Client, EgressError};
-use crate::model::{Period, Size};
+use crate::model::Size;
 
 /// Answers each request with a beginning, and then with the same bytes over and over, as long as anybody listens.
 struct Spring {
