@@ -36,6 +36,13 @@ impl Vetting {
         }
     }
 
+    /// Judges a name that somebody else looks up, as far as it tells by itself what it leads to.
+    pub(super) fn vet_name(&self, name: &str) -> Result<(), Forbidden> {
+        let name = name.trim_end_matches('.');
+        let leads = |known: &str| name.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        KNOWN.iter().filter(|(known, _)| leads(known)).try_for_each(|(_, address)| self.vet(*address))
+    }
+
     /// The addresses of a name that pass; the last refusal when there are addresses and none does.
     pub(super) fn keep(&self, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Forbidden> {
         let mut kept = Vec::new();
@@ -83,16 +90,21 @@ const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The special-purpose registry of IANA, and what clouds use besides it.
-const SPECIAL_V4: [(Ipv4Net, &str); 17] = [
+const METADATA: &str = "a cloud's metadata service";
+
+/// The special-purpose registry of IANA, and what clouds use besides it. The first that fits names the kind.
+const SPECIAL_V4: [(Ipv4Net, &str); 21] = [
+    (v4(0, 0, 0, 0, 32), "the unspecified address"),
     (v4(0, 0, 0, 0, 8), "of this network"),
     (v4(10, 0, 0, 0, 8), "private"),
+    (v4(100, 100, 100, 200, 32), METADATA),
     (v4(100, 64, 0, 0, 10), "shared by a carrier (CGNAT)"),
     (v4(127, 0, 0, 0, 8), "loopback"),
-    (v4(168, 63, 129, 16, 32), "a cloud's metadata service"),
-    (v4(169, 254, 169, 254, 32), "a cloud's metadata service"),
+    (v4(168, 63, 129, 16, 32), METADATA),
+    (v4(169, 254, 169, 254, 32), METADATA),
     (v4(169, 254, 0, 0, 16), "link-local"),
     (v4(172, 16, 0, 0, 12), "private"),
+    (v4(192, 0, 0, 192, 32), METADATA),
     (v4(192, 0, 0, 0, 24), "reserved for protocols"),
     (v4(192, 0, 2, 0, 24), "for documentation"),
     (v4(192, 88, 99, 0, 24), "a relay of 6to4"),
@@ -101,6 +113,7 @@ const SPECIAL_V4: [(Ipv4Net, &str); 17] = [
     (v4(198, 51, 100, 0, 24), "for documentation"),
     (v4(203, 0, 113, 0, 24), "for documentation"),
     (v4(224, 0, 0, 0, 4), "multicast"),
+    (v4(255, 255, 255, 255, 32), "broadcast"),
     (v4(240, 0, 0, 0, 4), "reserved"),
 ];
 
@@ -108,17 +121,35 @@ const GLOBAL_UNICAST: Ipv6Net = v6(0x2000, 0, 0, 3);
 const TRANSLATED: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
 /// What is not public inside [`GLOBAL_UNICAST`], and names for the best known networks outside.
-const SPECIAL_V6: [(Ipv6Net, &str); 9] = [
+const SPECIAL_V6: [(Ipv6Net, &str); 17] = [
+    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "the unspecified address"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "loopback"),
+    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96), "an IPv4 address written as IPv6"),
     (Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96), "an IPv4 address mapped to IPv6"),
+    (Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0), 96), "an IPv4 address translated to IPv6"),
+    (v6(0x64, 0xff9b, 1, 48), "behind a translator of its own network (NAT64)"),
+    (v6(0x2001, 0, 0, 32), "a tunnel of Teredo"),
+    (v6(0x2001, 2, 0, 48), "for benchmarks"),
     (v6(0x2001, 0, 0, 23), "reserved for protocols"),
     (v6(0x2001, 0xdb8, 0, 32), "for documentation"),
     (v6(0x2002, 0, 0, 16), "a relay of 6to4"),
     (v6(0x3fff, 0, 0, 20), "for documentation"),
+    (Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128), METADATA),
     (v6(0xfc00, 0, 0, 7), "private"),
     (v6(0xfe80, 0, 0, 10), "link-local"),
+    (v6(0xfec0, 0, 0, 10), "site-local"),
     (v6(0xff00, 0, 0, 8), "multicast"),
 ];
+
+/// Names that stand for an address wherever they are asked for, and so does everything below them: loopback by RFC
+/// 6761, the rest by the manuals of clouds.
+const KNOWN: [(&str, IpAddr); 4] = [
+    ("localhost", IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ("metadata.google.internal", IpAddr::V4(LINK_LOCAL_METADATA)),
+    ("metadata.goog", IpAddr::V4(LINK_LOCAL_METADATA)),
+    ("instance-data.ec2.internal", IpAddr::V4(LINK_LOCAL_METADATA)),
+];
+const LINK_LOCAL_METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 #[cfg(test)]
 mod tests {
@@ -131,7 +162,8 @@ mod tests {
     #[test]
     fn addresses_that_are_not_public_are_refused() {
         for (address, kind) in [
-            ("0.0.0.0", "of this network"),
+            ("0.0.0.0", "the unspecified address"),
+            ("0.1.2.3", "of this network"),
             ("10.1.2.3", "private"),
             ("100.64.0.1", "shared by a carrier (CGNAT)"),
             ("127.0.0.1", "loopback"),
@@ -141,27 +173,35 @@ mod tests {
             ("169.254.1.1", "link-local"),
             ("172.16.0.1", "private"),
             ("172.31.255.255", "private"),
-            ("192.0.0.192", "reserved for protocols"),
+            ("192.0.0.192", "a cloud's metadata service"),
+            ("192.0.0.1", "reserved for protocols"),
+            ("100.100.100.200", "a cloud's metadata service"),
             ("192.0.2.1", "for documentation"),
             ("192.168.1.1", "private"),
             ("198.19.0.1", "for benchmarks"),
             ("203.0.113.9", "for documentation"),
             ("224.0.0.1", "multicast"),
-            ("255.255.255.255", "reserved"),
-            ("::", "not a public address"),
+            ("240.0.0.1", "reserved"),
+            ("255.255.255.255", "broadcast"),
+            ("::", "the unspecified address"),
             ("::1", "loopback"),
-            ("::7f00:1", "not a public address"),
+            ("::7f00:1", "an IPv4 address written as IPv6"),
             ("::ffff:127.0.0.1", "an IPv4 address mapped to IPv6"),
             ("::ffff:8.8.8.8", "an IPv4 address mapped to IPv6"),
             ("64:ff9b::10.0.0.1", "private"),
             ("64:ff9b::169.254.169.254", "a cloud's metadata service"),
-            ("64:ff9b:1::1", "not a public address"),
-            ("2001::1", "reserved for protocols"),
+            ("64:ff9b:1::1", "behind a translator of its own network (NAT64)"),
+            ("::ffff:0:7f00:1", "an IPv4 address translated to IPv6"),
+            ("100::1", "not a public address"),
+            ("2001::1", "a tunnel of Teredo"),
+            ("2001:2::1", "for benchmarks"),
+            ("2001:20::1", "reserved for protocols"),
             ("2001:db8::1", "for documentation"),
             ("2002:7f00:1::", "a relay of 6to4"),
-            ("fd00:ec2::254", "private"),
+            ("fd00:ec2::254", "a cloud's metadata service"),
+            ("fd00:ec2::253", "private"),
             ("fe80::1", "link-local"),
-            ("fec0::1", "not a public address"),
+            ("fec0::1", "site-local"),
             ("ff02::1", "multicast"),
         ] {
             let address: IpAddr = address.parse().unwrap();
@@ -207,5 +247,26 @@ mod tests {
         let private = [at("10.0.0.1:0"), at("192.168.0.1:0")];
         assert!(none().keep(private.into_iter()).unwrap_err().to_string().contains("192.168.0.1 is private"));
         assert_eq!(none().keep(std::iter::empty()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_name_that_tells_where_it_leads_is_judged_without_asking() {
+        for (name, refusal) in [
+            ("localhost", Some("127.0.0.1 is loopback")),
+            ("a.localhost", Some("127.0.0.1 is loopback")),
+            ("localhost.", Some("127.0.0.1 is loopback")),
+            ("metadata.google.internal", Some("169.254.169.254 is a cloud's metadata service")),
+            ("instance-data.ec2.internal.", Some("169.254.169.254 is a cloud's metadata service")),
+            ("notlocalhost", None),
+            ("localhost.example", None),
+            ("a.example", None),
+        ] {
+            let vetted = none().vet_name(name).map_err(|forbidden| forbidden.to_string());
+            let text = refusal.map(|text| format!("{text}; if it is meant, list its network under `allow_addresses`"));
+            assert_eq!(vetted.err(), text, "{name}");
+        }
+        let loopback = Vetting::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        assert_eq!(loopback.vet_name("localhost"), Ok(()));
+        assert!(loopback.vet_name("metadata.goog").is_err());
     }
 }

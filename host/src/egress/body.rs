@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{HeaderValue, IF_RANGE, RANGE};
+use tokio::time::Instant;
 
 use super::endpoint::{Answer, Endpoint, Outgoing};
 use super::failure::redact;
@@ -21,6 +22,10 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// Bytes that must come after a break before attempts are counted anew.
 const ADVANCE: u64 = 64 << 10;
+
+/// Bytes a second that a body brings at least, taken over the stall limit: what comes by the drop holds its place, and
+/// its plugin's, for ever.
+const SLOWEST: u64 = 64;
 
 /// Before the first attempt to resume; doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -52,6 +57,7 @@ enum State {
 struct Flow {
     response: reqwest::Response,
     admission: Admission,
+    pace: Pace,
 }
 
 enum Piece {
@@ -59,12 +65,39 @@ enum Piece {
     End,
     Broke,
     Stalled,
+    Dripped,
+}
+
+/// How a body gets on while it is waited for; time that its reader takes does not count.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    brought: u64,
+}
+
+impl Pace {
+    /// Counts a piece. Once it was waited for as long as a stall lasts, says whether all that came is too little.
+    fn is_dripping(&mut self, waited: Duration, bytes: &Bytes, stall: Period) -> bool {
+        self.waited += waited;
+        self.brought += bytes.len() as u64;
+        if self.waited < stall.0 {
+            return false;
+        }
+        let Self { waited, brought } = std::mem::take(self);
+        u128::from(brought) * 1000 < u128::from(SLOWEST) * waited.as_millis()
+    }
 }
 
 impl Flow {
+    fn new((response, admission): Answer) -> Self {
+        Self { response, admission, pace: Pace::default() }
+    }
+
     /// What comes next. Dropped before, nothing is lost.
     async fn next(&mut self, stall: Period) -> Piece {
+        let asked = Instant::now();
         match tokio::time::timeout(stall.0, self.response.chunk()).await {
+            Ok(Ok(Some(bytes))) if self.pace.is_dripping(asked.elapsed(), &bytes, stall) => Piece::Dripped,
             Ok(Ok(Some(bytes))) => Piece::Bytes(bytes),
             Ok(Ok(None)) => Piece::End,
             Ok(Err(_)) => Piece::Broke,
@@ -75,19 +108,14 @@ impl Flow {
 
 impl Incoming {
     /// The body behind the head of an answer.
-    pub(super) fn new(
-        endpoint: Arc<Endpoint>,
-        mut outgoing: Outgoing,
-        (response, admission): Answer,
-        progress: Progress,
-    ) -> Self {
-        let (status, answer) = (response.status(), response.headers());
-        let validator = Validator::of(&outgoing.method, status, &outgoing.headers, answer);
-        let whole = announced_length(&outgoing.method, status, answer);
+    pub(super) fn new(endpoint: Arc<Endpoint>, mut outgoing: Outgoing, answer: Answer, progress: Progress) -> Self {
+        let (status, head) = (answer.0.status(), answer.0.headers());
+        let validator = Validator::of(&outgoing.method, status, &outgoing.headers, head);
+        let whole = announced_length(&outgoing.method, status, head);
         // Only a GET is asked again; what another request carried need not be kept.
         outgoing.body = outgoing.body.filter(|_| validator.is_some());
         headers::drop_conditions(&mut outgoing.headers);
-        let state = State::Flowing(Flow { response, admission });
+        let state = State::Flowing(Flow::new(answer));
         Self { endpoint, outgoing, progress, validator, state, received: 0, whole, attempts: 0, broke_at: 0 }
     }
 
@@ -104,8 +132,24 @@ impl Incoming {
     }
 
     fn stalled(&self) -> EgressError {
-        let (place, stall, received) = (redact(&self.outgoing.url), self.endpoint.timeouts.stall, self.received);
+        let (place, stall, received) = (self.place(), self.endpoint.timeouts.stall, self.received);
         EgressError::Timeout(format!("{place}: nothing more within {stall}, after {received} bytes"))
+    }
+
+    fn dripped(&self) -> EgressError {
+        let (place, stall, received) = (self.place(), self.endpoint.timeouts.stall, self.received);
+        EgressError::Timeout(format!(
+            "{place}: fewer than {SLOWEST} bytes a second for {stall}, after {received} bytes"
+        ))
+    }
+
+    fn too_long(&self) -> EgressError {
+        let (place, most) = (self.place(), self.endpoint.max_body);
+        EgressError::Denied(format!("{place}: the body is longer than {most}, the endpoint's `max_body`"))
+    }
+
+    fn place(&self) -> String {
+        self.endpoint.place(&self.outgoing.url)
     }
 
     /// Asks for the rest, once. Dropped on the way, it is still broken.
@@ -125,11 +169,11 @@ impl Incoming {
         }
     }
 
-    fn joined(&mut self, validator: &Validator, (response, admission): Answer, reason: EgressError) -> State {
-        match rest(validator, self.received, self.whole, response.status(), response.headers()) {
+    fn joined(&mut self, validator: &Validator, answer: Answer, reason: EgressError) -> State {
+        match rest(validator, self.received, self.whole, answer.0.status(), answer.0.headers()) {
             Rest::Continues { whole } => {
                 self.whole = Some(whole);
-                State::Flowing(Flow { response, admission })
+                State::Flowing(Flow::new(answer))
             }
             Rest::Later => State::Broken(reason),
             Rest::Lost => State::Failed(self.interrupted()),
@@ -151,12 +195,18 @@ impl Incoming {
 impl Body for Incoming {
     async fn chunk(&mut self) -> Result<Option<Bytes>, EgressError> {
         loop {
+            let (whole, most) = (self.whole, self.endpoint.max_body.0);
+            let so_far = self.received;
+            let with = |bytes: &Bytes| so_far + bytes.len() as u64;
             self.state = match &mut self.state {
                 State::Flowing(flow) => match flow.next(self.endpoint.timeouts.stall).await {
+                    // What says that it is too long is not waited for.
+                    Piece::Bytes(bytes) if whole.unwrap_or_default().max(with(&bytes)) > most => {
+                        flow.admission.broke();
+                        State::Failed(self.too_long())
+                    }
                     // A part may be longer than it said: what it is of is not known then.
-                    Piece::Bytes(bytes)
-                        if self.whole.is_some_and(|whole| self.received + bytes.len() as u64 > whole) =>
-                    {
+                    Piece::Bytes(bytes) if whole.is_some_and(|whole| with(&bytes) > whole) => {
                         flow.admission.broke();
                         State::Failed(self.interrupted())
                     }
@@ -164,7 +214,7 @@ impl Body for Incoming {
                         self.arrived(&bytes);
                         return Ok(Some(bytes));
                     }
-                    Piece::End if self.whole.is_none_or(|whole| self.received >= whole) => State::Ended,
+                    Piece::End if whole.is_none_or(|whole| so_far >= whole) => State::Ended,
                     Piece::End | Piece::Broke => {
                         flow.admission.broke();
                         State::Broken(self.interrupted())
@@ -172,6 +222,10 @@ impl Body for Incoming {
                     Piece::Stalled => {
                         flow.admission.failed();
                         State::Broken(self.stalled())
+                    }
+                    Piece::Dripped => {
+                        flow.admission.failed();
+                        State::Broken(self.dripped())
                     }
                 },
                 State::Broken(reason) => {

@@ -12,7 +12,9 @@ use super::body::Incoming;
 use super::endpoint::{Answer, Endpoint, Outgoing};
 use super::failure::redact;
 use super::headers;
+use super::reach::Refusal;
 use super::redirect::{KeepBody, Redirect, Unreadable, redirect};
+use super::resolver::{Lookup, System};
 use super::setup::{Fault, Problem, SetupError};
 use super::{Configs, EgressError, EgressError::Denied, Http, Request, Response};
 use crate::model::{Progress, Secrets};
@@ -32,13 +34,18 @@ impl Client {
     ///
     /// Names every problem of every endpoint.
     pub fn new(configs: &Configs, secrets: &Secrets) -> Result<Self, SetupError> {
+        Self::asking(Arc::new(System), configs, secrets)
+    }
+
+    /// The same, with names looked up elsewhere than by the system.
+    pub(super) fn asking(lookup: Arc<dyn Lookup>, configs: &Configs, secrets: &Secrets) -> Result<Self, SetupError> {
         let mut problems = Vec::new();
         let mut endpoints = BTreeMap::new();
         for (name, config) in configs {
             let name: Arc<str> = name.as_str().into();
             let strangers = config.redirects.iter().filter(|other| !configs.contains_key(*other));
             let mut faults: Vec<Fault> = strangers.cloned().map(Fault::NoEndpoint).collect();
-            match Endpoint::new(name.clone(), config, secrets) {
+            match Endpoint::new(name.clone(), config, secrets, lookup.clone()) {
                 Ok(endpoint) => drop(endpoints.insert(name.clone(), Arc::new(endpoint))),
                 Err(more) => faults.extend(more),
             }
@@ -54,11 +61,21 @@ impl Client {
     /// The endpoint whose rules hold for a redirect out of `from`: itself, or the first that its `redirects` name and
     /// that admits the URL.
     fn after(&self, from: &Arc<Endpoint>, to: &Redirect) -> Result<Arc<Endpoint>, EgressError> {
-        let named = from.redirects.iter().filter_map(|name| self.endpoints.get(name.as_str()));
-        let mut candidates = std::iter::once(from).chain(named);
-        candidates.find(|endpoint| endpoint.reach.admits(&to.url).is_ok()).cloned().ok_or_else(|| {
-            let (name, place) = (&from.name, redact(&to.url));
-            Denied(format!("endpoint `{name}` and its `redirects` do not allow a redirect to {place}"))
+        let mut named = from.redirects.iter().filter_map(|name| self.endpoints.get(name.as_str()));
+        let Err(refusal) = from.reach.admits(&to.url) else { return Ok(from.clone()) };
+        let admitting = named.find(|endpoint| endpoint.reach.admits(&to.url).is_ok());
+        admitting.cloned().ok_or_else(|| {
+            let name = &from.name;
+            Denied(match refusal {
+                // Not repeated: there is no end to it.
+                Refusal::TooLong => {
+                    format!("endpoint `{name}` was redirected to a URL that is not followed: {refusal}")
+                }
+                _ => {
+                    let place = redact(&to.url);
+                    format!("endpoint `{name}` and its `redirects` do not allow a redirect to {place}: {refusal}")
+                }
+            })
         })
     }
 }
@@ -95,8 +112,10 @@ impl Outgoing {
 
 fn judge(endpoint: &Endpoint, request: Request) -> Result<Outgoing, EgressError> {
     let method = Method::from_bytes(request.method.as_bytes()).ok();
-    // The one asks for a tunnel, the other makes the origin repeat the credential.
-    let method = method.filter(|method| ![Method::CONNECT, Method::TRACE].contains(method));
+    // The one asks for a tunnel, the others make the origin repeat the credential. Servers differ in how they read case.
+    let is_unfit =
+        |method: &Method| ["CONNECT", "TRACE", "TRACK"].iter().any(|it| it.eq_ignore_ascii_case(method.as_str()));
+    let method = method.filter(|method| !is_unfit(method));
     let method = method.ok_or_else(|| Denied(format!("endpoint `{}`: this method may not be sent", endpoint.name)))?;
     let url = endpoint.reach.resolve(&request.target);
     let url = url.map_err(|refusal| Denied(format!("endpoint `{}`: {refusal}", endpoint.name)))?;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Period, SecretRef};
+use crate::model::{Period, SecretRef, Size};
 
 /// One endpoint: either one system below a base URL, or a list of hosts whose absolute URLs messages may carry.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -20,7 +20,8 @@ pub struct Config {
     /// allows plain HTTP.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Networks that are private or loopback and may be connected to all the same.
+    /// Networks that are private or loopback and may be connected to all the same. Behind a `proxy` this holds for
+    /// addresses that stand in URLs, and for names such as `localhost` that tell where they lead.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub allow_addresses: Vec<IpNet>,
@@ -30,6 +31,9 @@ pub struct Config {
     /// How long to wait.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// The longest body that is read; one that is longer, or never ends, breaks off with an error. 16 GiB unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<Size>,
     /// Requests under way at once, in this process; one is under way until its body ends. Like `rate` and `breaker`,
     /// this counts for each host name by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,6 +51,42 @@ pub struct Config {
     /// A PEM file of certificate authorities to trust besides the machine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+    /// A proxy that this endpoint's requests go through, and no other endpoint's. No proxy is ever taken from the
+    /// environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+}
+
+/// A proxy: `https` goes through it in a tunnel (`CONNECT`), `http` is asked of it. The proxy resolves names, this host
+/// does not: what a URL may name is judged here, by `base_url`, `allow` and `allow_addresses`, before the proxy is
+/// asked, but what a name leads to only the proxy can judge. It must refuse private networks itself.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// `http://host:port` or `https://host:port`. Its own address is trusted, and needs no entry in `allow_addresses`.
+    pub url: String,
+    /// What the host shows to the proxy, and to nobody else.
+    #[serde(default)]
+    pub auth: ProxyAuth,
+}
+
+/// How the host signs in at a proxy. Every value is a secret: `${secrets.NAME}`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ProxyAuth {
+    /// Not at all.
+    #[default]
+    None,
+    /// `Proxy-Authorization: Bearer …`.
+    Bearer {
+        /// The token.
+        token: SecretRef,
+    },
+    /// `Proxy-Authorization: Basic …`.
+    Basic {
+        /// The part after `Basic`, encoded already.
+        encoded: SecretRef,
+    },
 }
 
 /// How the host signs requests. Every value is a secret: `${secrets.NAME}`.
@@ -83,7 +123,7 @@ pub struct Timeouts {
     pub connect: Period,
     /// For the head of the response, connecting included.
     pub first_byte: Period,
-    /// Between two pieces of a body.
+    /// Between two pieces of a body. A body that brings fewer than 64 bytes a second for so long has stalled, too.
     pub stall: Period,
 }
 

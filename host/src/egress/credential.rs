@@ -24,7 +24,7 @@ impl Credential {
             Auth::Basic { encoded } => (AUTHORIZATION, "Basic ", encoded),
             Auth::Header { name, value } => (own_header(name)?, "", value),
         };
-        Ok(Some(Self { name, value: value(scheme, secret, secrets)? }))
+        Ok(Some(Self { name, value: made_of(scheme, secret, secrets, Ok)? }))
     }
 
     /// Which header it is.
@@ -45,18 +45,20 @@ fn own_header(name: &str) -> Result<HeaderName, Fault> {
     if is_fit { Ok(header) } else { Err(fault()) }
 }
 
-fn value(
+/// What is made of a header's value that is `scheme` and a secret.
+pub(super) fn made_of<T: Clone>(
     scheme: &'static str,
     SecretRef(name): &SecretRef,
     secrets: &Secrets,
-) -> Result<Made<HeaderValue, Fault>, Fault> {
+    make: impl Fn(HeaderValue) -> Result<T, Fault> + Send + Sync + 'static,
+) -> Result<Made<T, Fault>, Fault> {
     let secret = secrets.0.get(name).ok_or_else(|| Fault::NoSecret(name.clone()))?;
     let named = name.clone();
     Made::new(name, secret, move |text| {
         let value = HeaderValue::from_str(&format!("{scheme}{text}"));
         let mut value = value.map_err(|_| Fault::AuthValue(named.clone()))?;
         value.set_sensitive(true);
-        Ok(value)
+        make(value)
     })
 }
 

@@ -1,41 +1,42 @@
 //! One endpoint as it is at work: its HTTP client, where it reaches, what signs its requests, and its gates. It sends
 //! one request and gives the head of the answer; redirects and broken bodies are for others.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Method, redirect};
+use reqwest::{Method, StatusCode};
 use url::{Host, Url};
 
 use super::address::Vetting;
 use super::config::{Config, Timeouts};
+use super::connector::Connector;
 use super::credential::Credential;
-use super::failure::{Failure, describe, redact};
+use super::failure::{Failure, redact};
 use super::gate::{Admission, Limits};
 use super::hosts::Hosts;
 use super::reach::Reach;
-use super::resolver::VettedResolver;
+use super::resolver::Lookup;
 use super::setup::Fault;
 use super::{EgressError, EgressError::Denied};
-use crate::model::{Clock, Progress, Secrets};
+use crate::model::{Clock, Progress, Secrets, Size};
 
-/// Connections that stay open unused, a host.
-const IDLE_CONNECTIONS: usize = 32;
+/// The longest body unless the spec says another: longer than files are, shorter than what never ends.
+const LONGEST_BODY: Size = Size(16 << 30);
 
 /// An endpoint at work.
 pub(super) struct Endpoint {
     pub(super) name: Arc<str>,
     pub(super) reach: Reach,
     pub(super) timeouts: Timeouts,
+    /// The longest body that is read.
+    pub(super) max_body: Size,
     /// Endpoints that a redirect from here may lead to, besides this one.
     pub(super) redirects: Vec<String>,
     credential: Option<Credential>,
     vetting: Arc<Vetting>,
     hosts: Hosts,
-    http: reqwest::Client,
+    connector: Connector,
 }
 
 /// One request, judged already.
@@ -53,32 +54,38 @@ pub(super) type Answer = (reqwest::Response, Admission);
 
 impl Endpoint {
     /// Sets an endpoint up; all faults at once.
-    pub(super) fn new(name: Arc<str>, config: &Config, secrets: &Secrets) -> Result<Self, Vec<Fault>> {
+    pub(super) fn new(
+        name: Arc<str>,
+        config: &Config,
+        secrets: &Secrets,
+        lookup: Arc<dyn Lookup>,
+    ) -> Result<Self, Vec<Fault>> {
         let vetting = Arc::new(Vetting::new(config.allow_addresses.clone()));
         let reach = Reach::new(config);
         let credential = Credential::new(&config.auth, secrets);
         let is_plain = reach.as_ref().is_ok_and(Reach::is_plain);
-        let http = client(config, is_plain, vetting.clone());
+        let connector = Connector::new(config, is_plain, vetting.clone(), lookup, secrets);
         let mut faults = Vec::new();
         let mut note = |fault| faults.push(fault);
         if matches!(credential, Ok(Some(_))) && reach.as_ref().is_ok_and(|reach| !reach.is_one_system()) {
             note(Fault::AuthWithoutSystem);
         }
-        match (reach, credential, http) {
-            (Ok(reach), Ok(credential), Ok(http)) if faults.is_empty() => Ok(Self {
+        match (reach, credential, connector) {
+            (Ok(reach), Ok(credential), Ok(connector)) if faults.is_empty() => Ok(Self {
                 hosts: Hosts::new(name.clone(), Limits::new(config), Clock::system()),
                 timeouts: config.timeouts,
+                max_body: config.max_body.unwrap_or(LONGEST_BODY),
                 redirects: config.redirects.clone(),
                 name,
                 reach,
                 credential,
                 vetting,
-                http,
+                connector,
             }),
-            (reach, credential, http) => {
+            (reach, credential, connector) => {
                 faults.extend(reach.err().into_iter().flatten());
                 faults.extend(credential.err());
-                faults.extend(http.err());
+                faults.extend(connector.err());
                 Err(faults)
             }
         }
@@ -93,19 +100,14 @@ impl Endpoint {
     /// Dropped before, it frees its place.
     pub(super) async fn exchange(&self, outgoing: &Outgoing, progress: &Progress) -> Result<Answer, EgressError> {
         let url = &outgoing.url;
-        self.vet_literal(url)?;
+        self.vet(url)?;
         let gate = self.hosts.gate(url.host_str().unwrap_or_default());
         let mut admission = gate.admit(progress).await.map_err(|retry_after| EgressError::Unavailable {
             endpoint: self.name.clone(),
             retry_after,
             one_system: self.reach.is_one_system(),
         })?;
-        let first_byte = self.timeouts.first_byte;
-        let Ok(answer) = tokio::time::timeout(first_byte.0, self.http.execute(self.request(outgoing))).await else {
-            admission.failed();
-            return Err(EgressError::Timeout(format!("{}: no answer within {first_byte}", redact(url))));
-        };
-        match answer {
+        match self.answer(outgoing).await {
             Ok(response) => {
                 progress.touch();
                 if response.status().is_server_error() {
@@ -115,21 +117,54 @@ impl Endpoint {
                 }
                 Ok((response, admission))
             }
-            Err(error) => {
-                let failure = Failure::new(error, url);
-                if failure.counts {
+            Err(Failure { error, counts }) => {
+                if counts {
                     admission.failed();
                 }
-                Err(failure.error)
+                Err(error)
             }
         }
     }
 
-    /// The HTTP client connects to an address that stands in a URL without asking the resolver.
-    fn vet_literal(&self, url: &Url) -> Result<(), EgressError> {
+    async fn answer(&self, outgoing: &Outgoing) -> Result<reqwest::Response, Failure> {
+        let place = self.place(&outgoing.url);
+        let sent = self.connector.client().execute(self.request(outgoing));
+        let first_byte = self.timeouts.first_byte;
+        match tokio::time::timeout(first_byte.0, sent).await {
+            Ok(Ok(response)) if self.is_refused_by_proxy(&outgoing.url, response.status()) => {
+                let text = format!("{place}: the proxy wants another credential; it goes under `proxy.auth`");
+                Err(Failure { error: EgressError::Connect(text), counts: true })
+            }
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Failure::new(error, &place)),
+            Err(_) => {
+                let error = EgressError::Timeout(format!("{place}: no answer within {first_byte}"));
+                Err(Failure { error, counts: true })
+            }
+        }
+    }
+
+    /// Where a request goes, as it may be shown.
+    pub(super) fn place(&self, url: &Url) -> String {
+        match self.connector.proxy() {
+            Some(proxy) => format!("{} through proxy {}", redact(url), redact(proxy)),
+            None => redact(url),
+        }
+    }
+
+    /// Whether an answer is not the origin's. In a tunnel it always is.
+    fn is_refused_by_proxy(&self, url: &Url, status: StatusCode) -> bool {
+        let is_asked_itself = self.connector.proxy().is_some() && url.scheme() == "http";
+        is_asked_itself && status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+    }
+
+    /// The HTTP client connects to an address that stands in a URL without asking the resolver, and a proxy resolves
+    /// names by itself.
+    fn vet(&self, url: &Url) -> Result<(), EgressError> {
         let vetted = match url.host() {
             Some(Host::Ipv4(address)) => self.vetting.vet(address.into()),
             Some(Host::Ipv6(address)) => self.vetting.vet(address.into()),
+            Some(Host::Domain(name)) if self.connector.proxy().is_some() => self.vetting.vet_name(name),
             _ => Ok(()),
         };
         vetted.map_err(|forbidden| Denied(format!("{}: {forbidden}", redact(url))))
@@ -146,59 +181,5 @@ impl Endpoint {
         }
         *request.body_mut() = body.clone().map(Into::into);
         request
-    }
-}
-
-fn client(config: &Config, is_plain: bool, vetting: Arc<Vetting>) -> Result<reqwest::Client, Fault> {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("lockgate/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .no_proxy()
-        .dns_resolver(VettedResolver(vetting))
-        .connect_timeout(config.timeouts.connect.0)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS);
-    let builder = if is_plain {
-        // Needs no authorities, so it works on a machine that has none.
-        builder.tls_certs_only([])
-    } else {
-        builder.tls_certs_merge(authorities(config)?)
-    };
-    builder.build().map_err(|error| Fault::Client(describe(&error)))
-}
-
-/// What is trusted besides the machine's own authorities.
-fn authorities(config: &Config) -> Result<Vec<Certificate>, Fault> {
-    let mut certificates = Vec::new();
-    if let Some(path) = std::env::var_os("SSL_CERT_FILE") {
-        certificates.extend(machine_authorities(Path::new(&path))?);
-    }
-    if let Some(path) = &config.ca {
-        certificates.extend(read_pem(path)?);
-    }
-    Ok(certificates)
-}
-
-/// What `SSL_CERT_FILE` adds.
-#[cfg(any(target_vendor = "apple", windows))]
-fn machine_authorities(path: &Path) -> Result<Vec<Certificate>, Fault> {
-    read_pem(path)
-}
-
-/// Nothing here: the TLS library reads this file itself, in place of the machine's. It would only log that it cannot,
-/// so whether it can is seen to now.
-#[cfg(not(any(target_vendor = "apple", windows)))]
-fn machine_authorities(path: &Path) -> Result<Vec<Certificate>, Fault> {
-    match fs::File::open(path) {
-        Ok(_) => Ok(Vec::new()),
-        Err(source) => Err(Fault::CertFile { path: path.to_owned(), source }),
-    }
-}
-
-fn read_pem(path: &Path) -> Result<Vec<Certificate>, Fault> {
-    let text = fs::read(path).map_err(|source| Fault::CaUnreadable { path: path.to_owned(), source })?;
-    match Certificate::from_pem_bundle(&text) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(Fault::CaEmpty { path: path.to_owned() }),
     }
 }

@@ -29,14 +29,17 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Sorts the HTTP client's error for a request to `url`.
-    pub(super) fn new(error: reqwest::Error, url: &Url) -> Self {
+    /// Sorts the HTTP client's error for a request to a place that may be shown.
+    pub(super) fn new(error: reqwest::Error, place: &str) -> Self {
         let error = error.without_url();
-        let place = redact(url);
         if let Some(forbidden) = forbidden(&error) {
             return Self { error: EgressError::Denied(format!("{place}: {forbidden}")), counts: false };
         }
         let text = format!("{place}: {}", describe(&error));
+        // It was never sent, and never can be.
+        if error.is_builder() {
+            return Self { error: EgressError::Denied(text), counts: false };
+        }
         // A connection that is not made in time is both; what the caller wants to know is that there is none.
         if error.is_connect() {
             Self { error: EgressError::Connect(text), counts: true }

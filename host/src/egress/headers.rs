@@ -27,6 +27,12 @@ const CREDENTIAL: &str = "credentials are the endpoint's `auth` to add";
 const FRAMING: &str = "it frames the message";
 const HOSTS_OWN: &str = "the host sets it";
 
+/// The most headers of one request.
+const MOST: usize = 100;
+
+/// The most bytes of one request's headers, names and values.
+const MOST_BYTES: usize = 64 << 10;
+
 /// Why a header of this name is refused, if it is.
 pub(super) fn refusal(name: &HeaderName) -> Option<&'static str> {
     if name.as_str().starts_with("proxy-") {
@@ -37,6 +43,12 @@ pub(super) fn refusal(name: &HeaderName) -> Option<&'static str> {
 
 /// A caller's headers, judged. `own` is the header that holds the endpoint's credential. No error repeats a value.
 pub(super) fn judge(headers: &[(String, String)], own: Option<&HeaderName>) -> Result<HeaderMap, EgressError> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if headers.len() > MOST || bytes > MOST_BYTES {
+        return Err(EgressError::Denied(format!(
+            "the headers are more than {MOST}, or longer than {MOST_BYTES} bytes"
+        )));
+    }
     let mut judged = HeaderMap::new();
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes())

@@ -6,12 +6,19 @@ mod body;
 mod breaker;
 mod client;
 pub mod config;
+mod connector;
 mod credential;
 mod endpoint;
 mod failure;
+#[cfg(test)]
+mod flood_tests;
+#[cfg(test)]
+mod forms_tests;
 mod gate;
 mod headers;
 mod hosts;
+#[cfg(test)]
+mod proxy_tests;
 mod reach;
 mod redirect;
 mod resolver;
@@ -19,6 +26,10 @@ mod resume;
 #[cfg(test)]
 mod secrets_tests;
 mod setup;
+#[cfg(test)]
+mod test_canary;
+#[cfg(test)]
+mod test_proxy;
 #[cfg(test)]
 mod test_server;
 #[cfg(test)]

@@ -6,6 +6,9 @@ use url::{Host, Url};
 use super::config::Config;
 use super::setup::Fault;
 
+/// Longer URLs are no places of files, and no server takes them.
+const LONGEST_URL: usize = 32 << 10;
+
 /// Where requests may go.
 #[derive(Clone, Debug)]
 pub(super) enum Reach {
@@ -22,10 +25,14 @@ pub(super) enum Refusal {
     NoUrl,
     #[error("the target is no absolute URL, and this endpoint has no `base_url` to put a path below")]
     NotAbsolute,
+    #[error("the URL is longer than 32 KiB")]
+    TooLong,
     #[error("only http and https are spoken")]
     Scheme,
     #[error("a URL with a user or password is not sent anywhere")]
     User,
+    #[error("the host of the URL is neither a name nor an address")]
+    NoHost,
     #[error("the path could leave the base URL")]
     Climbs,
     #[error("the URL is not below the base URL")]
@@ -47,6 +54,9 @@ impl Reach {
 
     /// The URL that a caller's target means, without its fragment.
     pub(super) fn resolve(&self, target: &str) -> Result<Url, Refusal> {
+        if target.len() > LONGEST_URL {
+            return Err(Refusal::TooLong);
+        }
         // The URL parser drops some of these silently; what we judge must be what is sent.
         if target.contains(char::is_control) {
             return Err(Refusal::NoUrl);
@@ -65,11 +75,17 @@ impl Reach {
 
     /// Whether a request may go to this URL.
     pub(super) fn admits(&self, url: &Url) -> Result<(), Refusal> {
+        if url.as_str().len() > LONGEST_URL {
+            return Err(Refusal::TooLong);
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refusal::User);
+        }
+        if !names_a_host(url) {
+            return Err(Refusal::NoHost);
         }
         match self {
             Self::System(base) if climbs(url.path()) && is_same_origin(base, url) => Err(Refusal::Climbs),
@@ -103,6 +119,14 @@ impl Reach {
             Self::Hosts(entries) => entries.iter().all(|entry| entry.scheme == "http"),
         }
     }
+}
+
+/// The URL parser lets names through that resolvers, proxies and servers read in ways of their own.
+fn names_a_host(url: &Url) -> bool {
+    let Some(Host::Domain(name)) = url.host() else { return url.has_host() };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.split('.')
+        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')))
 }
 
 fn base_url(text: &str) -> Result<Url, Fault> {

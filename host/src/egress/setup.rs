@@ -55,6 +55,9 @@ pub enum Fault {
         /// Which, from one.
         nth: usize,
     },
+    /// Its proxy's URL cannot be used.
+    #[error("`proxy.url` is a URL that cannot be used: {0}")]
+    ProxyUrl(&'static str),
     /// A credential that could never be sent.
     #[error("`auth` needs a `base_url`: a credential is sent to its own system only")]
     AuthWithoutSystem,

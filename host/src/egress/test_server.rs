@@ -16,6 +16,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::config::Config;
+use super::resolver::Lookup;
 use super::{Body, Client, EgressError, Http, Request, Response};
 use crate::model::{Progress, Secret, Secrets};
 
@@ -32,6 +33,15 @@ pub(super) fn client(configs: impl IntoIterator<Item = (&'static str, Config)>) 
 pub(super) fn client_with_file(config: Config, token: &Path) -> Client {
     let secrets = Secrets([("token".to_owned(), Secret::in_file("token", token).unwrap())].into());
     Client::new(&[("e".to_owned(), config)].into(), &secrets).unwrap()
+}
+
+/// The same, with names looked up by the test.
+pub(super) fn client_asking(
+    lookup: Arc<dyn Lookup>,
+    configs: impl IntoIterator<Item = (&'static str, Config)>,
+) -> Client {
+    let configs: BTreeMap<_, _> = configs.into_iter().map(|(name, config)| (name.to_owned(), config)).collect();
+    Client::asking(lookup, &configs, &Secrets([("token".to_owned(), Secret::new(SENTINEL))].into())).unwrap()
 }
 
 /// An endpoint that may connect to loopback.
@@ -80,7 +90,7 @@ pub(super) async fn read_body(body: &mut dyn Body) -> (Vec<u8>, Option<EgressErr
 pub(super) struct Asked {
     pub(super) method: String,
     pub(super) target: String,
-    headers: Vec<(String, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
@@ -155,19 +165,28 @@ pub(super) struct Server {
 impl Server {
     /// Listens on loopback.
     pub(super) async fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        Self::listen(None, answer).await
+        Self::listen("127.0.0.1:0", None, answer).await
     }
 
-    /// Listens on loopback and proves to be `localhost`.
+    /// Listens at one address of loopback.
+    pub(super) async fn start_at(address: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(address, None, answer).await
+    }
+
+    /// Listens on loopback and proves to be `localhost` and `secure.example`.
     pub(super) async fn start_tls(
         authority: &Authority,
         answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::listen(Some(authority.acceptor()), answer).await
+        Self::listen("127.0.0.1:0", Some(authority.acceptor()), answer).await
     }
 
-    async fn listen(tls: Option<TlsAcceptor>, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn listen(
+        at: &str,
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(at).await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let site = Arc::new(Site { asked: asked.clone(), answer: Box::new(answer) });
@@ -193,6 +212,10 @@ impl Server {
     /// `http://127.0.0.1:port` and this path.
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -231,7 +254,8 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, site: &Site) -> 
     stream.shutdown().await.ok()
 }
 
-async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
+/// The next request on a connection.
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Asked> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -273,9 +297,10 @@ impl Authority {
         self.0.pem()
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    /// Proves to be `localhost` and `secure.example`.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let params = CertificateParams::new(["localhost".to_owned(), "secure.example".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()

@@ -19,6 +19,7 @@ const ALTERNATIVES: &[(&[&str], &[&str])] = &[
     (&["stores", "*"], &[]),
     (&["stores", "*", "azure", "auth"], &[]),
     (&["endpoints", "*", "auth"], &[]),
+    (&["endpoints", "*", "proxy", "auth"], &[]),
 ];
 
 /// Puts `overlay` on top of `base`.
@@ -157,6 +158,11 @@ mod tests {
             "endpoints: { e: { base_url: u, auth: { bearer: { token: t } } } }",
             "endpoints: { e: { auth: { basic: { encoded: t } } } }",
             json!({"endpoints": {"e": {"base_url": "u", "auth": {"basic": {"encoded": "t"}}}}}),
+        );
+        check(
+            "endpoints: { e: { proxy: { url: u, auth: { bearer: { token: t } } } } }",
+            "endpoints: { e: { proxy: { auth: { basic: { encoded: t } } } } }",
+            json!({"endpoints": {"e": {"proxy": {"url": "u", "auth": {"basic": {"encoded": "t"}}}}}}),
         );
         check("secrets: { s: { env: A } }", "secrets: { s: { file: f } }", json!({"secrets": {"s": {"file": "f"}}}));
         check(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Checker;
 use super::failures::NO_STORE;
-use super::urls::{AllowFault, UrlFault, allow_entry, base_url};
+use super::urls::{AllowFault, ProxyFault, UrlFault, allow_entry, base_url, proxy_url};
 use crate::admin::config::Config as Admin;
 use crate::egress::config::{Auth, Config as Endpoint};
 use crate::model::Period;
@@ -108,6 +108,7 @@ impl<'a> Checker<'a> {
         self.section("endpoints", &self.loaded.spec.endpoints, |checker, name, endpoint, spot| {
             checker.reach(name, endpoint, spot);
             checker.auth(endpoint, spot);
+            checker.proxy(endpoint, spot);
             checker.waits(endpoint, spot);
             for (index, redirect) in endpoint.redirects.iter().enumerate() {
                 checker.refer("endpoints", "endpoint", redirect, spot.key("redirects").item(index).place());
@@ -174,12 +175,23 @@ impl<'a> Checker<'a> {
         }
     }
 
+    fn proxy(&mut self, endpoint: &Endpoint, spot: Spot<'a>) {
+        let Some(proxy) = &endpoint.proxy else { return };
+        if let Err(fault) = proxy_url(&proxy.url) {
+            let place = spot.keys(&["proxy", "url"]).place();
+            self.report(Diagnostic::error("wrong-value", place, fault.to_string()).help(ProxyFault::HELP));
+        }
+    }
+
     fn waits(&mut self, endpoint: &Endpoint, spot: Spot<'a>) {
         let timeouts = spot.key("timeouts");
         self.longer_than_nothing(endpoint.timeouts.connect.0, timeouts.key("connect"));
         self.longer_than_nothing(endpoint.timeouts.first_byte.0, timeouts.key("first_byte"));
         self.longer_than_nothing(endpoint.timeouts.stall.0, timeouts.key("stall"));
         self.longer_than_nothing(endpoint.breaker.open_for.0, spot.keys(&["breaker", "open_for"]));
+        if endpoint.max_body.is_some_and(|most| most.0 == 0) {
+            self.error("wrong-value", spot.key("max_body").place(), "no file fits into a body of nothing");
+        }
     }
 
     pub(super) fn admin(&mut self) -> Option<Admin> {

@@ -20,6 +20,23 @@ impl UrlFault {
     pub(super) const HELP: &str = "write it like `https://api.example.com/v1`; credentials go under `auth`";
 }
 
+/// Why a text is no URL of a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum ProxyFault {
+    #[error("this is no absolute URL")]
+    NoUrl,
+    #[error("a proxy is spoken to over `http` or `https`")]
+    Scheme,
+    #[error("the URL of a proxy carries no user or password")]
+    Credentials,
+    #[error("the URL of a proxy is a host and a port and nothing else")]
+    More,
+}
+
+impl ProxyFault {
+    pub(super) const HELP: &str = "write it like `http://proxy.example.com:3128`; credentials go under `proxy.auth`";
+}
+
 /// Why a text is no entry of an allow-list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum AllowFault {
@@ -49,6 +66,21 @@ pub(super) fn base_url(text: &str) -> Result<(), UrlFault> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(UrlFault::Query);
+    }
+    Ok(())
+}
+
+/// Judges the URL of a proxy.
+pub(super) fn proxy_url(text: &str) -> Result<(), ProxyFault> {
+    let url = Url::parse(text).map_err(|_| ProxyFault::NoUrl)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(ProxyFault::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ProxyFault::Credentials);
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err(ProxyFault::More);
     }
     Ok(())
 }
@@ -106,6 +138,23 @@ mod tests {
             ("https://example.com/#top", Err(UrlFault::Query)),
         ] {
             assert_eq!(base_url(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn proxy_urls() {
+        for (text, expected) in [
+            ("http://proxy.example.com:3128", Ok(())),
+            ("https://10.0.0.1", Ok(())),
+            ("http://[::1]:3128/", Ok(())),
+            ("proxy.example.com:3128", Err(ProxyFault::Scheme)),
+            ("10.0.0.1:3128", Err(ProxyFault::NoUrl)),
+            ("socks5://proxy.example.com", Err(ProxyFault::Scheme)),
+            ("http://me:pass@proxy.example.com", Err(ProxyFault::Credentials)),
+            ("http://proxy.example.com/pac", Err(ProxyFault::More)),
+            ("http://proxy.example.com/?a", Err(ProxyFault::More)),
+        ] {
+            assert_eq!(proxy_url(text), expected, "{text}");
         }
     }
 

@@ -244,6 +244,17 @@ fn endpoints_lead_to_one_system_or_to_many_hosts() {
             "header: { name: X Key, value: \"${secrets.claimx_token}\" }",
             "`X Key` wrong-value: `X Key` is no name of an HTTP header".to_owned(),
         ),
+        (
+            "    auth: { basic",
+            "    proxy: { url: \"socks5://proxy.example.com\" }\n    auth: { basic",
+            "`\"socks5://proxy.example.com\"` wrong-value: a proxy is spoken to over `http` or `https` (write it like `http://proxy.example.com:3128`; credentials go under `proxy.auth`)".to_owned(),
+        ),
+        (
+            "    auth: { basic",
+            "    proxy: { url: \"http://proxy.example.com:3128\", auth: { basic: { encoded: \"${secrets.claimx_tokn}\" } } }\n    auth: { basic",
+            "`\"${secrets.claimx_tokn}\"` unknown-name: no secret is called `claimx_tokn` (did you mean `claimx_token`?)".to_owned(),
+        ),
+        ("    auth: { basic", "    max_body: 0\n    auth: { basic", "`0` wrong-value: no file fits into a body of nothing".to_owned()),
         ("connect: 10s", "connect: 0s", "`0s` wrong-value: this must be longer than nothing".to_owned()),
     ] {
         wrong(old, new, &[&expected]);
