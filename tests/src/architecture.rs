@@ -27,7 +27,7 @@ const RULES: [Rule; 13] = [
         &["model", "config", "plugin::Description", "plugin::Binding", "transport::Start", "transport::OnLostPosition"],
     ),
     Rule("model", &[]),
-    Rule("telemetry", &[]),
+    Rule("telemetry", &["model"]),
 ];
 
 /// A module, and what it may name.
