@@ -1,18 +1,30 @@
 //! What the host adds to requests to sign them. Made of the spec's secrets, anew when one changes; never printed.
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::config::Auth;
 use super::headers;
 use super::setup::Fault;
-use crate::model::{Made, SecretRef, Secrets};
+use crate::model::{Made, Mask, SecretRef, Secrets};
 
 /// A header that signs.
 #[derive(Debug)]
 pub(super) struct Credential {
     name: HeaderName,
+    signature: Made<Signature, Fault>,
+}
+
+/// What is made of a secret.
+#[derive(Clone)]
+struct Signature {
     /// Marked as sensitive: prints as such, and stays out of HTTP/2's compression tables.
-    value: Made<HeaderValue, Fault>,
+    value: HeaderValue,
+    /// Finds it in what comes back.
+    mask: Arc<Mask>,
 }
 
 impl Credential {
@@ -24,7 +36,7 @@ impl Credential {
             Auth::Basic { encoded } => (AUTHORIZATION, "Basic ", encoded),
             Auth::Header { name, value } => (own_header(name)?, "", value),
         };
-        Ok(Some(Self { name, value: value(scheme, secret, secrets)? }))
+        Ok(Some(Self { name, signature: signature(scheme, secret, secrets)? }))
     }
 
     /// Which header it is.
@@ -34,7 +46,12 @@ impl Credential {
 
     /// Signs with the secret as it is now.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        headers.insert(self.name.clone(), self.value.get());
+        headers.insert(self.name.clone(), self.signature.get().value);
+    }
+
+    /// Finds the secret as it is now.
+    pub(super) fn mask(&self) -> Arc<Mask> {
+        self.signature.get().mask
     }
 }
 
@@ -45,19 +62,26 @@ fn own_header(name: &str) -> Result<HeaderName, Fault> {
     if is_fit { Ok(header) } else { Err(fault()) }
 }
 
-fn value(
+fn signature(
     scheme: &'static str,
     SecretRef(name): &SecretRef,
     secrets: &Secrets,
-) -> Result<Made<HeaderValue, Fault>, Fault> {
+) -> Result<Made<Signature, Fault>, Fault> {
     let secret = secrets.0.get(name).ok_or_else(|| Fault::NoSecret(name.clone()))?;
     let named = name.clone();
     Made::new(name, secret, move |text| {
         let value = HeaderValue::from_str(&format!("{scheme}{text}"));
         let mut value = value.map_err(|_| Fault::AuthValue(named.clone()))?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok(Signature { value, mask: Arc::new(mask(text)) })
     })
+}
+
+/// Covers the secret; what it encodes, too, and of a user and a password the password by itself.
+fn mask(secret: &str) -> Mask {
+    let decoded = STANDARD.decode(secret).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = decoded.as_deref().and_then(|decoded| decoded.split_once(':')).map(|(_, password)| password);
+    Mask::of([Some(secret), decoded.as_deref(), password].into_iter().flatten())
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ mod body;
 mod breaker;
 mod client;
 pub mod config;
+mod covered;
+#[cfg(test)]
+mod covered_tests;
 mod credential;
 mod endpoint;
 mod failure;
