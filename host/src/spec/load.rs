@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::explain::explain;
 use super::interpolate::interpolate;
-use super::mask::{mask_guesses, mask_literal, mask_literals};
+use super::mask::{Variables, mask_guesses, mask_literal, mask_literals};
 use super::merge::{apply_defaults, merge};
 use super::node::{Node, Spot, Value, Written};
 use super::parse::parse;
@@ -112,6 +112,7 @@ pub fn load_texts(
     interpolate(&mut tree, environment, &mut problems);
     let spec = shape(&tree, &mut sources, &mut problems);
     undeclared_secrets(&tree, &mut problems);
+    Variables::of(&tree, &sources).unquote(&mut problems);
     Ok(Loaded { spec, tree, problems, sources: Arc::new(sources) })
 }
 
