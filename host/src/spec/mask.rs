@@ -33,7 +33,7 @@ pub(super) fn mask_literals(tree: &Node, sources: &mut Sources) {
 /// Whether a key below `path` may be a secret that was written as one: `auth: { bearer: { 7f3a9b20 } }`.
 pub(super) fn is_odd_key(path: &[&str], key: &str) -> bool {
     // Right below `secrets` stand the names that people give.
-    let among_secrets = path.iter().any(|key| *key == "auth") || (path.len() > 1 && path.first() == Some(&"secrets"));
+    let among_secrets = path.contains(&"auth") || (path.len() > 1 && path.first() == Some(&"secrets"));
     among_secrets
         && key.len() >= 8
         && key.contains(|c: char| c.is_ascii_digit() || !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')))
@@ -66,9 +66,9 @@ impl<'t> Variables<'t> {
         for problem in problems {
             let variable = problem.place.and_then(|place| self.0.get(&place));
             let Some((value, written)) = variable else { continue };
-            let clean = |text: &str| text.replace(&format!("`{value}`"), &format!("`{written}`"));
-            problem.message = clean(&problem.message);
-            problem.help = problem.help.as_deref().map(clean);
+            let (value, written) = (format!("`{value}`"), format!("`{written}`"));
+            problem.message = problem.message.replace(&value, &written);
+            problem.help = problem.help.take().map(|help| help.replace(&value, &written));
         }
     }
 }
