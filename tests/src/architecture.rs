@@ -36,7 +36,7 @@ const RULES: [Rule; 14] = [
     ),
     Rule("codes", &[]),
     Rule("model", &[]),
-    Rule("telemetry", &[]),
+    Rule("telemetry", &["model"]),
 ];
 
 /// A module, and what it may name.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::cargo::{Artifact, build};
 use crate::workspace;
 
-/// The packages that are components; the engine's own tests run `probe`.
+/// The packages that are components.
 const PACKAGES: [&str; 4] = ["download", "upload", "faulty", "probe"];
 /// How they are built.
 const BUILD: [&str; 4] = ["--target", "wasm32-wasip2", "--profile", "guest"];
@@ -23,6 +23,8 @@ pub struct Guests {
     pub upload: PathBuf,
     /// Fails as its message says.
     pub faulty: PathBuf,
+    /// Does what its message says, on the contract alone.
+    pub probe: PathBuf,
 }
 
 /// Builds the components.
@@ -30,7 +32,12 @@ pub fn build_all() -> anyhow::Result<Guests> {
     let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
     let artifacts = build(&packages.chain(BUILD).collect::<Vec<_>>())?;
     let component = |name| component(&artifacts, name);
-    Ok(Guests { download: component("download")?, upload: component("upload")?, faulty: component("faulty")? })
+    Ok(Guests {
+        download: component("download")?,
+        upload: component("upload")?,
+        faulty: component("faulty")?,
+        probe: component("probe")?,
+    })
 }
 
 /// Builds the components and lays the plugins where `pipelines.yaml` names them.

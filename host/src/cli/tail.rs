@@ -10,7 +10,7 @@ use clap::Args;
 use super::place::Place;
 use super::reading::{self, Range, Reading};
 use super::{Ended, Failure, answer, record};
-use crate::model::Message;
+use crate::model::{Message, without_queries};
 use crate::transport::{PartitionInfo, Transport};
 
 /// How often the topic is looked at with `--follow`.
@@ -23,7 +23,10 @@ const LAST: usize = 10;
 #[command(after_help = "Examples:
   lockgate tail claimx-dlq
   lockgate tail claimx-dlq --from earliest --json | jq .headers
-  lockgate tail claimx-downloads-cached --from latest --follow")]
+  lockgate tail claimx-downloads-cached --from latest --follow
+
+Queries of URLs are shown as `?…`, because a presigned URL is a secret, and so are values under names such as `token`;
+--json shows every message as it is.")]
 pub(super) struct Tail {
     #[command(flatten)]
     place: Place,
@@ -132,7 +135,7 @@ impl Tail {
     }
 }
 
-/// A message for people: where, when, key, the host's reason if it is a dead letter, payload.
+/// A message for people: where, when, key, the host's reason if it is a dead letter, payload; without queries of URLs.
 fn text(message: &Message) -> String {
     let origin = &message.origin;
     let key = message.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
@@ -141,7 +144,8 @@ fn text(message: &Message) -> String {
         _ => String::new(),
     };
     let payload = String::from_utf8_lossy(&message.payload);
-    printable(&format!("{} {} {}  {key}{why}  {payload}", origin.partition, origin.position, origin.enqueued))
+    let told = without_queries(&format!("{key}{why}  {payload}")).into_owned();
+    printable(&format!("{} {} {}  {told}", origin.partition, origin.position, origin.enqueued))
 }
 
 /// A text on one line that does nothing to a terminal: what a message holds comes from outside.

@@ -178,3 +178,27 @@ async fn a_topic_that_is_neither_named_nor_there_is_a_slip_and_one_that_is_named
 fn what_a_message_holds_does_nothing_to_a_terminal() {
     assert_eq!(printable("a\u{1b}]0;title\u{7}\nb\té"), "a\\u{1b}]0;title\\u{7}\\nb\\té");
 }
+
+#[test]
+fn people_see_no_query_of_a_message_and_machines_the_message_as_it_is() {
+    let url = "https://me:SENTINEL@h/f?sig=SENTINEL";
+    let mut headers = crate::model::Headers::default();
+    headers.push("lockgate-code", "gone");
+    headers.push("lockgate-reason", format!("404 from {url}"));
+    headers.push("authorization", "SENTINEL");
+    let message = Message {
+        id: crate::model::MessageId::given("m"),
+        origin: crate::model::Origin {
+            transport: "bus".into(),
+            partition: Partition::new("claims", 0),
+            position: Position(7),
+            enqueued: Timestamp(0),
+        },
+        key: Some(url.into()),
+        headers,
+        payload: format!("{{\"url\":\"{url}\",\"token\":\"SENTINEL\"}}").into(),
+    };
+    let told = text(&message);
+    assert!(told.contains("…@h/f?…") && told.contains("404 from") && !told.contains("SENTINEL"), "{told}");
+    assert!(record::line(&message).contains(url));
+}

@@ -9,6 +9,7 @@ use reqwest::Method;
 use reqwest::header::LOCATION;
 
 use super::body::Incoming;
+use super::covered::covered;
 use super::endpoint::{Answer, Endpoint, Outgoing};
 use super::failure::redact;
 use super::headers;
@@ -17,7 +18,7 @@ use super::redirect::{KeepBody, Redirect, Unreadable, redirect};
 use super::resolver::{Lookup, System};
 use super::setup::{Fault, Problem, SetupError};
 use super::{Configs, EgressError, EgressError::Denied, Http, Request, Response};
-use crate::model::{Progress, Secrets};
+use crate::model::{Mask, Progress, Secrets};
 
 /// Redirects that one request follows at most.
 const MAX_REDIRECTS: usize = 10;
@@ -83,10 +84,31 @@ impl Client {
 #[async_trait]
 impl Http for Client {
     async fn send(&self, endpoint: &str, request: Request, progress: &Progress) -> Result<Response, EgressError> {
-        let mut endpoint = self.endpoint(endpoint)?;
-        let mut outgoing = judge(&endpoint, request)?;
+        let endpoint = self.endpoint(endpoint)?;
+        let outgoing = judge(&endpoint, request)?;
+        // An origin may repeat the credential that it was sent; the caller is to have it from nobody.
+        let mut mask = Mask::default();
+        let answer = self.follow(endpoint, outgoing, progress, &mut mask).await;
+        match answer {
+            Ok(response) => Ok(covered(response, mask)),
+            Err(error) => Err(error.covered(&mask)),
+        }
+    }
+}
+
+impl Client {
+    async fn follow(
+        &self,
+        mut endpoint: Arc<Endpoint>,
+        mut outgoing: Outgoing,
+        progress: &Progress,
+        mask: &mut Mask,
+    ) -> Result<Response, EgressError> {
         for _ in 0..=MAX_REDIRECTS {
+            endpoint.cover(mask);
             let answer = endpoint.exchange(&outgoing, progress).await?;
+            // The secret may have changed before it was sent.
+            endpoint.cover(mask);
             let Some(hop) = hop(&answer, &outgoing, &endpoint)? else {
                 return Ok(respond(endpoint, outgoing, answer, progress));
             };

@@ -94,7 +94,7 @@ fn source(settings: Settings, proxy: Option<&Proxy>, secrets: &Secrets) -> Resul
         Some(ProxyAuth::Bearer { token }) => ("Bearer ", token),
         Some(ProxyAuth::Basic { encoded }) => ("Basic ", encoded),
     };
-    let make = move |value: HeaderValue| settings.client(Some(value));
+    let make = move |value: HeaderValue, _: &str| settings.client(Some(value));
     credential::made_of(scheme, secret, secrets, make).map(Source::Signed)
 }
 

@@ -1,18 +1,30 @@
 //! What the host adds to requests to sign them. Made of the spec's secrets, anew when one changes; never printed.
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::config::Auth;
 use super::headers;
 use super::setup::Fault;
-use crate::model::{Made, SecretRef, Secrets};
+use crate::model::{Made, Mask, SecretRef, Secrets};
 
 /// A header that signs.
 #[derive(Debug)]
 pub(super) struct Credential {
     name: HeaderName,
+    signature: Made<Signature, Fault>,
+}
+
+/// What is made of a secret.
+#[derive(Clone)]
+struct Signature {
     /// Marked as sensitive: prints as such, and stays out of HTTP/2's compression tables.
-    value: Made<HeaderValue, Fault>,
+    value: HeaderValue,
+    /// Finds it in what comes back.
+    mask: Arc<Mask>,
 }
 
 impl Credential {
@@ -24,7 +36,8 @@ impl Credential {
             Auth::Basic { encoded } => (AUTHORIZATION, "Basic ", encoded),
             Auth::Header { name, value } => (own_header(name)?, "", value),
         };
-        Ok(Some(Self { name, value: made_of(scheme, secret, secrets, Ok)? }))
+        let make = |value, secret: &str| Ok(Signature { value, mask: Arc::new(mask(secret)) });
+        Ok(Some(Self { name, signature: made_of(scheme, secret, secrets, make)? }))
     }
 
     /// Which header it is.
@@ -34,7 +47,12 @@ impl Credential {
 
     /// Signs with the secret as it is now.
     pub(super) fn add_to(&self, headers: &mut HeaderMap) {
-        headers.insert(self.name.clone(), self.value.get());
+        headers.insert(self.name.clone(), self.signature.get().value);
+    }
+
+    /// Finds the secret as it is now.
+    pub(super) fn mask(&self) -> Arc<Mask> {
+        self.signature.get().mask
     }
 }
 
@@ -45,12 +63,12 @@ fn own_header(name: &str) -> Result<HeaderName, Fault> {
     if is_fit { Ok(header) } else { Err(fault()) }
 }
 
-/// What is made of a header's value that is `scheme` and a secret.
+/// What is made of a header's value that is `scheme` and a secret, and of the secret.
 pub(super) fn made_of<T: Clone>(
     scheme: &'static str,
     SecretRef(name): &SecretRef,
     secrets: &Secrets,
-    make: impl Fn(HeaderValue) -> Result<T, Fault> + Send + Sync + 'static,
+    make: impl Fn(HeaderValue, &str) -> Result<T, Fault> + Send + Sync + 'static,
 ) -> Result<Made<T, Fault>, Fault> {
     let secret = secrets.0.get(name).ok_or_else(|| Fault::NoSecret(name.clone()))?;
     let named = name.clone();
@@ -58,8 +76,15 @@ pub(super) fn made_of<T: Clone>(
         let value = HeaderValue::from_str(&format!("{scheme}{text}"));
         let mut value = value.map_err(|_| Fault::AuthValue(named.clone()))?;
         value.set_sensitive(true);
-        make(value)
+        make(value, text)
     })
+}
+
+/// Covers the secret; what it encodes, too, and of a user and a password the password by itself.
+fn mask(secret: &str) -> Mask {
+    let decoded = STANDARD.decode(secret).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = decoded.as_deref().and_then(|decoded| decoded.split_once(':')).map(|(_, password)| password);
+    Mask::of([Some(secret), decoded.as_deref(), password].into_iter().flatten())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::reach::Reach;
 use super::resolver::Lookup;
 use super::setup::Fault;
 use super::{EgressError, EgressError::Denied};
-use crate::model::{Clock, Progress, Secrets, Size};
+use crate::model::{Clock, Mask, Progress, Secrets, Size};
 
 /// The longest body unless the spec says another: longer than files are, shorter than what never ends.
 const LONGEST_BODY: Size = Size(16 << 30);
@@ -94,6 +94,13 @@ impl Endpoint {
     /// The header that only the endpoint's credential may set.
     pub(super) fn own_header(&self) -> Option<&HeaderName> {
         self.credential.as_ref().map(Credential::name)
+    }
+
+    /// Has the endpoint's credential, as it is now, covered in what comes back.
+    pub(super) fn cover(&self, mask: &mut Mask) {
+        if let Some(credential) = &self.credential {
+            mask.and(&credential.mask());
+        }
     }
 
     /// Sends one request, to where the endpoint's reach was found to admit it, and waits for the head of the answer.

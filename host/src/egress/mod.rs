@@ -7,6 +7,9 @@ mod breaker;
 mod client;
 pub mod config;
 mod connector;
+mod covered;
+#[cfg(test)]
+mod covered_tests;
 mod credential;
 mod endpoint;
 mod failure;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::{Message, MessageId, Position, Timestamp};
+use crate::model::{Message, MessageId, Position, Timestamp, without_queries};
 
 /// Longest key that is told, in characters.
 const KEY_LIMIT: usize = 64;
@@ -145,9 +145,10 @@ impl fmt::Display for Waits {
     }
 }
 
-/// A key as people may read it: no control characters, not longer than that.
+/// A key as people may read it: no query of a URL, no control characters, not longer than that.
 pub(super) fn key_text(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
+    let text = without_queries(&text);
     let mut characters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     let kept: String = characters.by_ref().take(KEY_LIMIT - 1).collect();
     match (characters.next(), characters.next()) {
@@ -191,6 +192,7 @@ mod tests {
     #[test]
     fn a_key_is_told_as_text_and_cut() {
         assert_eq!(key_text(b"a\x00\xff\n"), "a\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(key_text(b"https://h/f?sig=SENTINEL"), "https://h/f?…");
         assert_eq!(key_text("ü".repeat(64).as_bytes()), "ü".repeat(64));
         assert_eq!(key_text("ü".repeat(65).as_bytes()), "ü".repeat(63) + "…");
     }

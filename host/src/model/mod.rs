@@ -15,6 +15,6 @@ pub use clock::{Clock, Timestamp};
 pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Position, Record};
 pub use outcome::{Emission, Outcome, Verdict};
 pub use progress::{Held, Progress};
-pub use redact::without_queries;
+pub use redact::{Mask, tells_secret, without_queries};
 pub use secret::{Made, Secret, SecretRef, Secrets};
 pub use units::{Period, Size};

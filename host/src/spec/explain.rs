@@ -2,10 +2,12 @@
 //! not have yet instead of calling it unknown.
 
 use super::diagnostic::Diagnostic;
+use super::mask::is_odd_key;
 use super::merge::matches_pattern;
 use super::near::{advice, did_you_mean, list};
 use super::place::Place;
 use super::read::{Error, Kind, Step};
+use crate::model::tells_secret;
 
 /// Keys and words of the format that this version does not have: where (`*` is any key), which, what to say, what to do.
 const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
@@ -40,6 +42,8 @@ pub(super) fn explain(error: &Error, fallback: Place) -> Diagnostic {
         Kind::UnknownKey { key, known } | Kind::UnknownVariant { key, known } => {
             let parent = path.split_last().map_or(&[][..], |(_, parent)| parent);
             not_yet(parent, key, place).unwrap_or_else(|| {
+                // It may be a secret.
+                let key = if is_odd_key(parent, key) { "…" } else { key };
                 Diagnostic::error("unknown-key", place, format!("unknown key `{key}`"))
                     .maybe_help(advice(key, known.iter().copied()))
             })
@@ -70,7 +74,7 @@ pub(super) fn explain(error: &Error, fallback: Place) -> Diagnostic {
 
 /// What stands in `auth` or `secrets` may be the secret itself, so it is not repeated.
 fn unknown_word(path: &[&str], subject: &str, word: &str, known: &[&str], place: Place) -> Diagnostic {
-    let found = if path.contains(&"auth") || path.first() == Some(&"secrets") {
+    let found = if path.iter().any(|key| *key == "auth" || tells_secret(key)) || path.first() == Some(&"secrets") {
         String::new()
     } else {
         format!(", not `{word}`")

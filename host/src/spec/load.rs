@@ -11,7 +11,7 @@ use super::explain::explain;
 use super::file;
 use super::interpolate::interpolate;
 use super::limits::{ENOUGH, MOST_BYTES, Room};
-use super::mask::{mask_guesses, mask_literal, mask_literals};
+use super::mask::{Variables, mask_guesses, mask_literal, mask_literals};
 use super::merge::{apply_defaults, merge};
 use super::node::{Node, Spot, Value, Written};
 use super::parse::parse;
@@ -193,8 +193,12 @@ impl Loading {
             self.problems.push(*full);
             return Err(self.fail());
         }
-        let Some(spec) = shape(&tree, &mut self.sources, &mut self.problems) else { return Err(self.fail()) };
-        undeclared_secrets(&tree, &mut self.problems);
+        let spec = shape(&tree, &mut self.sources, &mut self.problems);
+        if spec.is_some() {
+            undeclared_secrets(&tree, &mut self.problems);
+        }
+        Variables::of(&tree, &self.sources).unquote(&mut self.problems);
+        let Some(spec) = spec else { return Err(self.fail()) };
         Ok(Loaded { spec, tree, problems: self.problems, sources: Arc::new(self.sources) })
     }
 }

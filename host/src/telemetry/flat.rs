@@ -1,5 +1,6 @@
 //! One JSON object a log line, without nesting: fields of spans stand beside those of the event, so that a message's
-//! pipeline, partition, offset, id and trace are found in one place, whoever wrote the line.
+//! pipeline, partition, offset, id and trace are found in one place, whoever wrote the line. Texts are cleaned one by
+//! one: in the line as a whole, what is cut out could take a quotation mark along.
 
 use std::fmt;
 
@@ -10,6 +11,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::{LookupSpan, Scope};
+
+use crate::model::without_queries;
 
 /// Needs fields of spans that are formatted as JSON.
 pub(super) struct Flat;
@@ -29,10 +32,17 @@ where
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let fields = extensions.get::<FormattedFields<N>>().map_or("", |fields| fields.fields.as_str());
-            line.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default());
+            line.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default().into_iter().map(clean));
         }
         event.record(&mut Fields(&mut line));
         writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+fn clean((name, value): (String, Value)) -> (String, Value) {
+    match value {
+        Value::String(text) => (name, without_queries(&text).into()),
+        other => (name, other),
     }
 }
 
@@ -46,11 +56,11 @@ impl Fields<'_> {
 
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, format!("{value:?}"));
+        self.set(field, without_queries(&format!("{value:?}")));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, value);
+        self.set(field, without_queries(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

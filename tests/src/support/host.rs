@@ -57,6 +57,11 @@ impl Host {
         self.log.borrow().clone()
     }
 
+    /// The number of its process, until it has ended.
+    pub fn process(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let flag = match signal {

@@ -12,3 +12,4 @@ mod hosts;
 mod operators;
 mod process;
 mod scene;
+mod secrets;

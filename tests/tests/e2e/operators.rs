@@ -10,7 +10,7 @@ use crate::commands::eventually;
 use crate::hosts::{Copying, stopped};
 
 /// Where a host says that it can be asked.
-async fn address(host: &mut Host) -> String {
+pub(crate) async fn address(host: &mut Host) -> String {
     host.until_logged("admin listens").await.unwrap();
     let log = host.log();
     let line = log.lines().find(|line| line.contains("admin listens")).unwrap();

@@ -14,7 +14,7 @@ use super::topics::{self, Topic};
 use crate::assemble;
 use crate::flow::letters::{Address, Entry, Failed, Letter, failures};
 use crate::flow::spill::{Spill, restore};
-use crate::model::{Message, without_queries};
+use crate::model::{Header, Message, tells_secret, without_queries};
 
 /// The most of a payload that is shown, in bytes.
 const PREVIEW: usize = 4 << 10;
@@ -28,7 +28,8 @@ const LOOKED_AT: usize = 64 << 10;
   lockgate dead show claimx-dlq/0@17 --payload
   lockgate dead show claimx-dlq/0@17 --json | jq .failures
 
-Queries of URLs are shown as `?…`, because a presigned URL is a secret; --raw shows them.")]
+Queries of URLs are shown as `?…`, because a presigned URL is a secret, and so are values under names such as `token`
+and `authorization`; --raw shows them.")]
 pub(super) struct Show {
     /// Where it stands: topic/partition@offset, as `lockgate dead list` prints it.
     #[arg(value_name = "WHERE")]
@@ -41,7 +42,7 @@ pub(super) struct Show {
     /// Show the payload as text, its first 4 KiB. It may hold personal data.
     #[arg(long)]
     payload: bool,
-    /// Show queries of URLs, in own headers and payload. They may be secrets.
+    /// Show queries of URLs and what else may be a secret, in own headers and payload.
     #[arg(long, requires = "payload")]
     raw: bool,
     /// As one JSON object.
@@ -93,12 +94,17 @@ impl Show {
         Shown {
             failures: failures(&message.headers),
             key: message.key.as_ref().map(|key| self.text(key)),
-            headers: own.map(|header| (self.text(header.name.as_bytes()), self.text(&header.value))).collect(),
+            headers: own.map(|header| (self.text(header.name.as_bytes()), self.value(header))).collect(),
             payload_bytes: message.payload.len(),
             payload: self.payload.then(|| self.preview(&message.payload)),
             letter,
             redriven,
         }
+    }
+
+    /// A header's value; none where its name tells a secret, unless it is asked for.
+    fn value(&self, header: &Header) -> String {
+        if !self.raw && tells_secret(&header.name) { "…".to_owned() } else { self.text(&header.value) }
     }
 
     /// Bytes as a text, without queries unless they are asked for.

@@ -47,13 +47,13 @@ impl SecretFile {
         match read(&self.path) {
             Ok((value, stamp)) => {
                 if value != last.value {
-                    info!(secret = self.name, "a secret has changed");
+                    info!(secret_name = self.name, "a secret has changed");
                 }
                 *last = Last { value, stamp, warned: false };
             }
             Err(error) if !last.warned => {
                 let path = self.path.display();
-                warn!(secret = self.name, %path, %error, "a secret cannot be read again; its last value is used on");
+                warn!(secret_name = self.name, %path, %error, "a secret cannot be read again; its last value is used on");
                 last.warned = true;
             }
             Err(_) => {}

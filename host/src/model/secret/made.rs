@@ -47,7 +47,7 @@ impl<T: Clone, E: fmt::Display> Made<T, E> {
             match (self.make)(&value) {
                 Ok(made) => last.made = made,
                 Err(error) => {
-                    warn!(secret = self.name, %error, "a secret's new value cannot be used; its last one is used on");
+                    warn!(secret_name = self.name, %error, "a secret's new value cannot be used; its last one is used on");
                 }
             }
             last.value = value;

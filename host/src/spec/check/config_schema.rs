@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Checker;
 use super::references::References;
 use crate::spec::diagnostic::Diagnostic;
+use crate::spec::mask::is_masked;
 use crate::spec::near::{advice, did_you_mean, list};
 use crate::spec::node::Spot;
 
@@ -62,7 +63,10 @@ impl<'a> Checker<'a> {
                 self.error("plugin-config", spot.named(), message);
             }
             _ => {
-                let message = format!("the plugin `{plugin}` does not take this: {}", error);
+                // What a variable holds that went astray, nobody knows.
+                let quoted = !is_masked(spot.place(), &self.loaded.sources);
+                let reason = if quoted { error.to_string() } else { error.masked().to_string() };
+                let message = format!("the plugin `{plugin}` does not take this: {reason}");
                 self.error("plugin-config", spot.place(), message);
             }
         }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::limits::{ENOUGH, shortened};
 use super::load::Loaded;
+use super::mask::Variables;
 use super::near::advice;
 use super::node::{Node, Spot, Value};
 use super::place::Place;
@@ -47,6 +48,7 @@ pub struct Descriptions {
 pub fn check(loaded: &Loaded, descriptions: &Descriptions) -> Result<Plan, Diagnostics> {
     let mut checker = Checker { loaded, descriptions, problems: loaded.problems.clone() };
     let plan = checker.plan();
+    Variables::of(&loaded.tree, &loaded.sources).unquote(&mut checker.problems);
     let diagnostics = Diagnostics::new(checker.problems, Arc::clone(&loaded.sources));
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Plan { warnings: diagnostics, ..plan }) }
 }

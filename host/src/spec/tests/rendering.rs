@@ -122,6 +122,20 @@ fn no_secret_is_ever_shown() {
         "stores: { s: { azure: { account: a, container: c, auth: { key: hunter2 } } } }",
         "stores: { s: { azure: { account: a, container: c, endpoint: \"https://x/?sig=hunter2\", oops: 1 } } }",
         "pipelines: { p: { oops: 1, config: { url: \"https://x/?sig=hunter2\", oops: 1 }, from: \"ftp://x?hunter2\" } }",
+        "endpoints: { e: { auht: { bearer: { token: hunter2 } } } }",
+        "endpoints: { e: { auht: hunter2 } }",
+        "endpoints: { e: { api_key: hunter2, oops: 1 } }",
+        "endpoints: { e: { auth: { bearer: { hunter2-SECRET } } } }",
+        "endpoints: { e: { rate: \"${HUNTER}\", base_url: \"https://x\", timeouts: { connect: \"${HUNTER}\" } } }",
+        "endpoints: { e: { base_url: \"https://x\", max_concurrent: \"${HUNTER}\", auth: \"${HUNTER}\" } }",
+        "pipelines: { p: { order: \"${HUNTER}\", from: { start: \"${HUNTER}\" } } }",
+        "admin: { listen: \"${HUNTER}\" }",
+        "pipelines: { p: { plugin: \"${HUNTER}\", grants: { stores: [\"${HUNTER}\"] }, dead_letter: { topic: d, spill: \"x${HUNTER}\" } } }",
+        "endpoints: { e: { base_url: \"https://x/${HUNTER}?\", redirects: [\"${HUNTER}\"], allow: [\"${HUNTER}/\"] } }",
+        "pipelines: { p: { config: { client_secret: hunter2, oops: \"${secrets.s}\" } } }",
+        "secrets:\n  s:\n    - hunter2\n    x: [\n",
+        "endpoints:\n  e:\n    auth:\n      bearer:\n        x: \"hunter2\n",
+        "endpoints:\n  e:\n    auth:\n      - hunter2\n      x: [\n",
         "secrets: { s: hunter2 }",
         "secrets: { s: { value: hunter2 } }",
         "endpoints: { e: { auth: { bearer: { token: \"${TOKEN:-hunter2}\" } } } }",
@@ -130,7 +144,9 @@ fn no_secret_is_ever_shown() {
         "endpoints:\n  e:\n    token: hunter2: x\n",
         "secrets: { s: { env: BEHIND } }\nendpoints: { e: { base_url: \"${BEHIND}\" } }",
     ] {
-        let environment = |name: &str| if name == "BEHIND" { Some("hunter2".to_owned()) } else { environment(name) };
+        let environment = |name: &str| {
+            if matches!(name, "BEHIND" | "HUNTER") { Some("hunter2".to_owned()) } else { environment(name) }
+        };
         let diagnostics = match load_str(text, &environment) {
             Ok(loaded) => crate::spec::check(&loaded, &Default::default()).unwrap_err(),
             Err(diagnostics) => diagnostics,

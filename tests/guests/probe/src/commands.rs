@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::future::poll_fn;
 use std::task::Poll;
 
+use crate::insight;
 use crate::lockgate::plugin::context::Context;
 use crate::lockgate::plugin::types::{Delay, Emission, Header, Message, Outcome, Rejection, Verdict};
 use crate::lockgate::plugin::{blobs, http, keyvalue, log, timers};
@@ -84,6 +85,13 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         "stat" => said(blobs::stat(word_at(0).into(), word_at(1).into()).await),
         "copy" => said(copy(word_at(0), word_at(1), word_at(2), word_at(3)).await),
         "delete" => said(blobs::delete(word_at(0).into(), word_at(1).into()).await),
+        "blame" => insight::tell(&insight::asked(word_at(0), word_at(1)).await),
+        "blame-store" => {
+            insight::tell(&format!("{:?}", blobs::get(word_at(0).into(), word_at(1).into(), 1 << 20).await))
+        }
+        "tell" => insight::tell(rest),
+        "surroundings" => emit("out", Vec::new(), &insight::surroundings()),
+        "dump" => said(insight::dump(word_at(0), word_at(1)).await),
         "keyvalue" => said(keyvalue::get("ledger".into(), "key".into()).await),
         _ => of(Verdict::Reject(Rejection { code: "unknown-command".into(), reason: word.into() })),
     }
@@ -144,7 +152,7 @@ async fn sleep(times: u64, ms: u64) -> Outcome {
     of(Verdict::Done)
 }
 
-async fn send(endpoint: &str, target: &str, headers: &[(String, String)]) -> Result<http::Response, http::Error> {
+pub async fn send(endpoint: &str, target: &str, headers: &[(String, String)]) -> Result<http::Response, http::Error> {
     http::send(http::Request {
         method: "GET".into(),
         endpoint: endpoint.into(),
@@ -231,7 +239,7 @@ async fn peek(endpoint: &str, target: &str, n: &str) -> Result<String, http::Err
     Ok(format!("{} of {}", String::from_utf8_lossy(&peeked), String::from_utf8_lossy(&whole)))
 }
 
-fn options() -> blobs::PutOptions {
+pub fn options() -> blobs::PutOptions {
     blobs::PutOptions { content_type: None, replace: false, max_bytes: None, expected_bytes: None }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::panic, reason = "it fails on purpose")]
 
 mod commands;
+mod insight;
 
 wit_bindgen::generate!({ path: "../../../wit", world: "worker" });
 
@@ -39,7 +40,7 @@ impl lifecycle::Guest for Probe {
     }
 
     /// The config is looked at as text: `fail` is refused, `panic` panics, `spin` never ends, `log` writes a line,
-    /// `http` calls what it must not.
+    /// `http` calls what it must not. `endpoint:NAME` and `store:NAME` are bound, in place of `files` and `cache`.
     fn configure(config_json: String) -> Result<lifecycle::Binding, String> {
         let says = |word: &str| config_json.contains(&format!("\"{word}\""));
         if says("fail") {
@@ -64,12 +65,14 @@ impl lifecycle::Guest for Probe {
             }))
             .ok();
         }
-        Ok(lifecycle::Binding {
-            outputs: vec!["out".into()],
-            endpoints: vec!["files".into()],
-            stores: vec!["cache".into()],
-            keyvalues: Vec::new(),
-        })
+        let named = |prefix: &str, default: &str| {
+            let words = config_json.split('"').filter_map(|word| word.strip_prefix(prefix));
+            let named: Vec<String> = words.map(Into::into).collect();
+            if named.is_empty() { vec![default.into()] } else { named }
+        };
+        let (endpoints, stores) = (named("endpoint:", "files"), named("store:", "cache"));
+        insight::keep(config_json);
+        Ok(lifecycle::Binding { outputs: vec!["out".into()], endpoints, stores, keyvalues: Vec::new() })
     }
 }
 

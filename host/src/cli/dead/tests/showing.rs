@@ -60,6 +60,21 @@ async fn the_payload_is_shown_when_asked_for_and_queries_only_when_asked_for_the
 }
 
 #[tokio::test]
+async fn a_header_whose_name_tells_a_secret_is_shown_only_when_it_is_asked_for() {
+    let mut record = plain();
+    for name in ["Authorization", "x-api-key", "cookie"] {
+        record.headers.push(name, "SENTINEL-of-a-header");
+    }
+    let (bus, shelf) = (bus(record).await, Shelf::default());
+    for told in shown(&bus, &shelf, &["--payload"]).await {
+        assert!(told.contains("x-api-key") && !told.contains("SENTINEL"), "{told}");
+    }
+    for told in shown(&bus, &shelf, &["--payload", "--raw"]).await {
+        assert_eq!(told.matches("SENTINEL-of-a-header").count(), 3, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_payload_is_cut_and_no_cut_leaves_a_query() {
     for before in [4000, 4090, 65_500, 65_530] {
         let payload = format!("{} https://s3/a.pdf?X-Amz-Signature=SENTINEL{}", "x".repeat(before), "S".repeat(70_000));
