@@ -24,6 +24,8 @@ mod check;
 mod checkpoint;
 mod dead;
 mod host;
+#[cfg(feature = "testing")]
+pub mod lines;
 mod pause;
 mod place;
 mod plugin;

@@ -12,6 +12,8 @@ mod failure;
 mod gate;
 mod headers;
 mod hosts;
+#[cfg(feature = "testing")]
+pub mod judging;
 mod reach;
 mod redirect;
 mod resolver;
