@@ -52,7 +52,11 @@ pub fn programs() -> anyhow::Result<Programs> {
 
 /// Runs `cargo build` and gives what it made; what it says goes to standard error.
 pub fn build(arguments: &[&str]) -> anyhow::Result<Vec<Artifact>> {
-    let mut command = cargo();
+    build_by(cargo(), arguments)
+}
+
+/// The same by a Cargo that was told more.
+pub fn build_by(mut command: Command, arguments: &[&str]) -> anyhow::Result<Vec<Artifact>> {
     command.arg("build").arg("--message-format=json-render-diagnostics").args(arguments);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;

@@ -7,10 +7,12 @@
 //! | [`cargo`] | builds, and what came out of them |
 //! | [`guests`] | the components: plugins, and guests for tests |
 //! | [`azurite`] | the blob emulator, from npm |
+//! | [`fuzz`] | the fuzzer, from build to finds |
 //! | [`tools`] | what must be on the machine |
 
 pub mod azurite;
 pub mod cargo;
+pub mod fuzz;
 pub mod guests;
 pub mod tools;
 pub mod workspace;

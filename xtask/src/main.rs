@@ -1,12 +1,14 @@
 //! `cargo xtask`: everything that a clone needs, by one command each. Nothing is set up by hand.
 
+use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::azurite::Azurite;
+use xtask::fuzz::{self, Fuzzer};
 use xtask::tools::{self, Part};
 use xtask::{azurite, cargo, guests, workspace};
 
@@ -26,6 +28,8 @@ enum Task {
     Demo(Demo),
     /// Run all tests, with real servers that are installed and started here.
     Test(Test),
+    /// Look for inputs that break what must hold of them, led by what code they reach.
+    Fuzz(Fuzz),
 }
 
 #[derive(Args)]
@@ -59,11 +63,28 @@ struct Test {
     rest: Vec<String>,
 }
 
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cargo xtask fuzz                                 every target for a minute
+  cargo xtask fuzz spec url --seconds 600          two of them for longer
+  cargo xtask fuzz spec --shrink target/fuzz/…     makes a find smaller")]
+struct Fuzz {
+    /// The targets, by their folders in `fuzz/corpus`; all where none is named.
+    targets: Vec<String>,
+    /// How long each runs.
+    #[arg(long, default_value = "60")]
+    seconds: NonZeroU32,
+    /// A find that is to be made smaller, instead of looking for others.
+    #[arg(long, value_name = "FILE")]
+    shrink: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Plugins => plugins(),
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
+        Task::Fuzz(fuzz) => fuzz.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,6 +141,19 @@ impl Test {
             rest => test.args(rest),
         };
         cargo::run(&mut test)
+    }
+}
+
+impl Fuzz {
+    fn run(self) -> anyhow::Result<()> {
+        let targets = fuzz::chosen(&self.targets)?;
+        tools::check_for_fuzzing()?;
+        let fuzzer = Fuzzer::build()?;
+        match (self.shrink, targets.as_slice()) {
+            (None, targets) => fuzzer.look(targets, self.seconds),
+            (Some(find), [target]) => fuzzer.shrink(target, &find, self.seconds),
+            (Some(_), _) => bail!("name the one target that `--shrink` is for"),
+        }
     }
 }
 

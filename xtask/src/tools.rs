@@ -72,6 +72,15 @@ pub fn check(parts: &[Part]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails where there is no C++ compiler, which builds the fuzzer and nothing else.
+pub fn check_for_fuzzing() -> anyhow::Result<()> {
+    let there = std::env::var("CXX").is_ok_and(|compiler| answers(&compiler)) || answers("c++");
+    if !there {
+        bail!("a C++ compiler is missing, which builds libFuzzer: install your system's (`c++`), or set CXX");
+    }
+    Ok(())
+}
+
 fn describe(tool: &Tool) -> String {
     let Tool { name, why, how, part, .. } = tool;
     let without = part.map(|part| format!("; or go without its tests: --without {}", part.word())).unwrap_or_default();

@@ -25,6 +25,8 @@ mod checkpoint;
 mod dead;
 mod explain;
 mod host;
+#[cfg(feature = "testing")]
+pub mod lines;
 mod pause;
 mod place;
 mod plugin;

@@ -22,6 +22,8 @@ mod headers;
 mod hosts;
 #[cfg(test)]
 mod proxy_tests;
+#[cfg(feature = "testing")]
+pub mod judging;
 mod reach;
 mod redirect;
 mod resolver;

@@ -1,6 +1,9 @@
 //! Where an endpoint's requests may go: below one base URL, or to listed hosts. Pure: what a name resolves to is judged
 //! elsewhere.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::config::Config;
@@ -237,19 +240,19 @@ fn path_of(target: &str) -> &str {
     target.find(['?', '#']).map_or(target, |end| target.split_at(end).0)
 }
 
-/// Whether a path has a segment that a server could take for a step up, however it is encoded. Servers differ in what
-/// they decode, so dots, slashes and backslashes count in every encoding.
+/// Whether a path has a segment that a server could take for a step up, however it is encoded and however often. Servers
+/// differ in what they decode, so dots, slashes and backslashes count in every encoding, and so do the digits of one.
 fn climbs(path: &str) -> bool {
-    let mut text = path.to_ascii_lowercase();
+    let mut text = Cow::Borrowed(path);
     for _ in 0..3 {
         if text.contains('\\') || text.split('/').any(is_step) {
             return true;
         }
-        let decoded = text.replace("%25", "%").replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+        let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
         if decoded == text {
             return false;
         }
-        text = decoded;
+        text = decoded.into();
     }
     true
 }

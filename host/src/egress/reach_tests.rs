@@ -49,6 +49,8 @@ fn a_path_cannot_climb_out_of_the_base_url() {
         "a%5c..%5cadmin",
         "%252e%252e/admin",
         "%25252e%25252e/admin",
+        "%25%32%65%25%32%65/admin",
+        "%2%65%2%65/admin",
         "..;/admin",
         "..;a=b/admin",
         "..?q",

@@ -172,7 +172,11 @@ fn cut_to(limit: usize, text: &str) -> String {
     let text = without_queries(text);
     match text.char_indices().nth(limit) {
         None => text.into_owned(),
-        Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),
+        Some(_) => {
+            let kept: String = text.chars().take(limit - 1).collect();
+            // Where something was cut out at the very end, that is said already.
+            format!("{}…", kept.trim_end_matches('…'))
+        }
     }
 }
 
@@ -273,5 +277,12 @@ mod tests {
     fn long_reasons_are_cut() {
         assert_eq!(cut(&"ü".repeat(600)).chars().count(), 500);
         assert_eq!(cut("short"), "short");
+    }
+
+    #[test]
+    fn a_reason_that_is_cut_behind_a_query_is_read_again_as_it_stands() {
+        let reason = cut(&format!("{}https://h/?sig=SENTINEL and more", "x".repeat(REASON_LIMIT - 13)));
+        assert!(reason.ends_with("xhttps://h/?…"), "{reason}");
+        assert_eq!(without_queries(&reason), reason);
     }
 }

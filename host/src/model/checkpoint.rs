@@ -34,7 +34,8 @@ const DELTAS: u8 = 1;
 const BITMAP: u8 = 2;
 
 impl Checkpoint {
-    /// The most bytes of a checkpoint beside its unsettled positions: format, base, highest.
+    /// The most bytes of a checkpoint beside its unsettled positions: format, base, highest. Like the other bounds it
+    /// holds where base and highest are less than 2^63 apart, as they are in every log.
     pub const LONGEST_HEAD: usize = 1 + 10 + 9;
     /// The most bytes that one unsettled position adds.
     pub const LONGEST_POSITION: usize = 9;
@@ -108,8 +109,8 @@ impl Checkpoint {
             return Err(DecodeError::Format(format));
         }
         let base = unzigzag(take_varint(&mut rest)?);
-        let span = i64::try_from(take_varint(&mut rest)?).map_err(|_| DecodeError::Damaged)?;
-        let highest = base.checked_add(span).ok_or(DecodeError::Damaged)?;
+        let span = take_varint(&mut rest)?;
+        let highest = base.checked_add_unsigned(span).ok_or(DecodeError::Damaged)?;
         let unsettled = match format {
             DELTAS => decode_deltas(base, highest, rest)?,
             _ => decode_bitmap(base, highest, rest)?,
@@ -148,8 +149,9 @@ fn decode_deltas(base: i64, highest: i64, mut rest: &[u8]) -> Result<Vec<Positio
     let mut unsettled = Vec::new();
     let mut last = base;
     while !rest.is_empty() {
-        let delta = i64::try_from(take_varint(&mut rest)?).map_err(|_| DecodeError::Damaged)?;
-        let next = last.checked_add(delta).filter(|next| delta > 0 && *next < highest).ok_or(DecodeError::Damaged)?;
+        let delta = take_varint(&mut rest)?;
+        let next = last.checked_add_unsigned(delta).filter(|next| delta > 0 && *next < highest);
+        let next = next.ok_or(DecodeError::Damaged)?;
         unsettled.push(Position(next));
         last = next;
     }
@@ -254,6 +256,13 @@ mod tests {
         assert_eq!(Checkpoint::decode(&[DELTAS, 0x80]), Err(DecodeError::Damaged));
         assert_eq!(Checkpoint::decode(&[DELTAS, 0, 2, 5]), Err(DecodeError::Damaged));
         assert_eq!(Checkpoint::decode(&[BITMAP, 0, 2, 0xff]), Err(DecodeError::Damaged));
+    }
+
+    #[test]
+    fn positions_at_both_ends_of_what_a_number_holds_are_encoded_and_decoded() {
+        let checkpoint =
+            Checkpoint::new(Position(i64::MIN), Position(i64::MAX), positions(&[i64::MIN + 1, i64::MAX - 1]));
+        assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint));
     }
 
     proptest! {

@@ -50,7 +50,9 @@ pub fn without_queries(text: &str) -> Cow<'_, str> {
     if !text.contains(['=', ':', '%', '\\']) && !SCHEMES.iter().any(|scheme| text.contains(scheme)) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(without_credentials(&without_secret_values(&without_url_queries(text))))
+    // Twice the URLs: a value that is cut out may have hidden where a URL's host ends, and with that its user.
+    let values_cut = without_url_queries(&without_secret_values(&without_url_queries(text)));
+    Cow::Owned(without_credentials(&values_cut))
 }
 
 /// Whether what goes by this name is a secret: `sig`, `X-Api-Key`, `client_secret`.
@@ -181,22 +183,26 @@ fn ends_url(c: char) -> bool {
 
 /// What follows `://`.
 fn push_url(clean: &mut String, url: &str) {
-    let (place, query) = match url.find(['?', '#']) {
-        Some(at) => (url.split_at(at).0, true),
-        None => (url, false),
-    };
-    let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
-    match host.rsplit_once('@') {
-        Some((_, host)) => {
-            clean.push_str("…@");
-            clean.push_str(host);
-        }
-        None => clean.push_str(host),
+    let place = url.split_at(url.find(['?', '#']).unwrap_or(url.len())).0;
+    let mut rest = without_user(clean, place);
+    // The path may hold another URL, which has a user of its own.
+    while let Some((before, after)) = rest.split_once("://") {
+        clean.push_str(before);
+        clean.push_str("://");
+        rest = without_user(clean, after);
     }
-    clean.push_str(path);
-    if query {
+    clean.push_str(rest);
+    if place.len() < url.len() {
         clean.push_str("?…");
     }
+}
+
+/// What is left of a URL's place behind its user, which is shown as `…`.
+fn without_user<'t>(clean: &mut String, place: &'t str) -> &'t str {
+    let host = place.split_at(place.find('/').unwrap_or(place.len())).0;
+    let Some(at) = host.rfind('@') else { return place };
+    clean.push('…');
+    place.split_at(at).1
 }
 
 #[cfg(test)]
@@ -213,6 +219,8 @@ mod tests {
             ("http://a?s=1 then http://b/c?s=2", "http://a?… then http://b/c?…"),
             ("https://a.example/x", "https://a.example/x"),
             ("://", "://"),
+            ("https://proxy/https://u:p@host/x?sig=S", "https://proxy/https://…@host/x?…"),
+            ("://https://u:p@host", "://https://…@host"),
             ("https://s3/O'Brien.pdf?X-Amz-Signature=S rest", "https://s3/O'Brien.pdf?… rest"),
             ("https://s3/a?name=UTF-8''b.jpg&sig=S", "https://s3/a?…"),
             (r"https:\/\/s3\/a.pdf?x=1&Signature=S", r"https:\/\/s3\/a.pdf?x=1&Signature=…"),
@@ -233,6 +241,7 @@ mod tests {
             ("password = hunter2", "password = …"),
             ("monkey=x é=1", "monkey=x é=1"),
             ("Authorization: … pipeline=p", "Authorization: … pipeline=p"),
+            ("https://token=a/b&u:p@host", "https://…@host"),
         ] {
             assert_eq!(without_queries(text), clean);
         }

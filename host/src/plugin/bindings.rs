@@ -9,7 +9,7 @@ use super::{Binding, capabilities};
 use crate::model::{Emission, Header, Headers, Message, Outcome, Verdict};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated from the contract")]
-mod generated {
+pub(super) mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "worker",

@@ -12,6 +12,8 @@
 //! | `limits` | memory, computing, stalls, deadlines |
 //! | `capabilities` | what a guest may call |
 
+#[cfg(all(feature = "wasm", feature = "testing"))]
+pub mod answer;
 #[cfg(feature = "wasm")]
 mod bindings;
 #[cfg(feature = "wasm")]

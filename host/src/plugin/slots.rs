@@ -188,7 +188,7 @@ fn explain(error: &wasmtime::Error, store: &Store<State>) -> String {
 }
 
 /// How an outcome breaks the contract, if it does.
-fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
+pub(super) fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
     outcome.emit.iter().find_map(|emission| {
         if !outputs.contains(&emission.output) {
             let known = outputs.join(", ");

@@ -36,6 +36,8 @@ mod signs;
 mod sink;
 mod source;
 mod store;
+#[cfg(feature = "testing")]
+pub mod stored;
 mod topics;
 mod work;
 
