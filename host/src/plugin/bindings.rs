@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::capabilities::log::presentable;
 use super::{Binding, capabilities};
 use crate::model::{Emission, Header, Headers, Message, Outcome, Verdict};
 
@@ -51,15 +52,24 @@ impl From<types::Outcome> for Outcome {
     }
 }
 
+/// The longest reason that is taken from a guest, in bytes; what is beyond is cut.
+const REASON_LIMIT: usize = 4 << 10;
+/// The longest code, in bytes.
+const CODE_LIMIT: usize = 256;
+
+/// Codes and reasons go into log lines, headers and terminals: each is one line, and no longer than that.
 impl From<types::Verdict> for Verdict {
     fn from(verdict: types::Verdict) -> Self {
+        let reason = |text: String| presentable(&text, REASON_LIMIT);
         let after = |delay: &types::Delay| delay.after_ms.map(Duration::from_millis);
         match verdict {
             types::Verdict::Done => Self::Done,
-            types::Verdict::Skip(reason) => Self::Skip { reason },
-            types::Verdict::Retry(delay) => Self::Retry { after: after(&delay), reason: delay.reason },
-            types::Verdict::Reject(rejection) => Self::Reject { code: rejection.code, reason: rejection.reason },
-            types::Verdict::Hold(delay) => Self::Hold { after: after(&delay), reason: delay.reason },
+            types::Verdict::Skip(words) => Self::Skip { reason: reason(words) },
+            types::Verdict::Retry(delay) => Self::Retry { after: after(&delay), reason: reason(delay.reason) },
+            types::Verdict::Reject(types::Rejection { code, reason: words }) => {
+                Self::Reject { code: presentable(&code, CODE_LIMIT), reason: reason(words) }
+            }
+            types::Verdict::Hold(delay) => Self::Hold { after: after(&delay), reason: reason(delay.reason) },
         }
     }
 }

@@ -5,19 +5,20 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use tracing::{Instrument, debug, error_span};
 use wasmtime::component::Component as Compiled;
 
+use super::artifact::Artifact;
 use super::bindings::{WorkerPre, lifecycle};
 use super::capabilities::State;
 use super::config::{Config, Isolation, Limits};
+use super::described::Described;
 use super::engine::Parts;
 use super::error::LoadError;
 use super::slots::Slot;
 use super::wasm::{Pool, PoolSettings};
-use super::{Binding, Description, Plugin, imports};
+use super::{Binding, Description, Plugin, imports, nesting};
 
 /// A plugin's component. Cheap to clone.
 #[derive(Clone)]
@@ -39,7 +40,6 @@ pub(super) struct Loaded {
 impl Component {
     pub(super) async fn load(engine: Arc<Parts>, name: &str, config: &Config) -> Result<Self, LoadError> {
         let artifact = Artifact::read(config).await?;
-        artifact.is_component(&config.component)?;
         let sha256 = artifact.sha256.clone();
         let compiled = compile(engine.clone(), artifact, &config.component).await?;
         let (imports, contract) = check(&engine, &compiled, &config.component)?;
@@ -50,9 +50,8 @@ impl Component {
         let loaded = Arc::new(loaded);
         let undescribed = |reason| LoadError::Describe { component: config.component.clone(), reason };
         let info = describe(&loaded).await.map_err(undescribed)?;
-        let config_schema = serde_json::from_str(&info.config_schema)
-            .map_err(|error| undescribed(format!("its config schema is no JSON: {error}")))?;
-        let lifecycle::PluginInfo { name, version, description, .. } = info;
+        let described = Described::read(info).map_err(undescribed)?;
+        let Described { name, version, description, config_schema } = described;
         let description = Description { name, version, description, config_schema, sha256, contract, imports };
         Ok(Self { loaded, description: Arc::new(description) })
     }
@@ -88,41 +87,6 @@ async fn describe(loaded: &Arc<Loaded>) -> Result<lifecycle::PluginInfo, String>
     async { Slot::open(loaded.clone()).await?.describe().await }.instrument(span).await
 }
 
-/// A component's file.
-struct Artifact {
-    bytes: Vec<u8>,
-    sha256: String,
-}
-
-impl Artifact {
-    /// Reads the file and holds it against its pin.
-    async fn read(config: &Config) -> Result<Self, LoadError> {
-        let component = || config.component.clone();
-        let read = |error: std::io::Error| LoadError::Read { component: component(), reason: error.to_string() };
-        let bytes = tokio::fs::read(&config.component).await.map_err(read)?;
-        let sha256 = format!("{:x}", Sha256::digest(&bytes));
-        match &config.sha256 {
-            Some(pinned) if !pinned.eq_ignore_ascii_case(&sha256) => {
-                Err(LoadError::WrongHash { component: component(), pinned: pinned.clone(), found: sha256 })
-            }
-            _ => Ok(Self { bytes, sha256 }),
-        }
-    }
-
-    /// Tells what is no component by how the file begins, in plainer words than a compiler has.
-    fn is_component(&self, component: &Path) -> Result<(), LoadError> {
-        const MAGIC: &[u8] = b"\0asm";
-        const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
-        match self.bytes.strip_prefix(MAGIC) {
-            None => Err(LoadError::NotWasm { component: component.to_owned() }),
-            Some(rest) if rest.starts_with(CORE_MODULE) => {
-                Err(LoadError::CoreModule { component: component.to_owned() })
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
 /// Where compiled code came from.
 #[derive(Clone, Copy, Debug)]
 enum Source {
@@ -145,6 +109,7 @@ fn compile_blocking(engine: &Parts, artifact: &Artifact) -> wasmtime::Result<(Co
     if let Some(compiled) = engine.cache.as_ref().and_then(|cache| cache.read(&engine.wasmtime, sha256)) {
         return Ok((compiled, Source::Cache));
     }
+    nesting::check(bytes).map_err(wasmtime::Error::msg)?;
     let compiled = Compiled::new(&engine.wasmtime, bytes)?;
     if let Some(cache) = &engine.cache {
         cache.write(sha256, &compiled);

@@ -29,7 +29,7 @@ pub struct Config {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Linear memory of one instance.
+    /// Linear memory and tables of one instance.
     pub memory: Size,
     /// Time spent computing.
     pub cpu: Period,

@@ -19,12 +19,15 @@ use super::capabilities::State;
 use super::component::Component;
 use super::config::Config;
 use super::error::LoadError;
-use super::limits::{TICK, Ticks};
+use super::limits::{TABLE_ELEMENTS, TICK, Ticks};
 
 /// Instances beyond the pipelines' slots: throw-away ones that describe and check configs.
 const SPARE: u32 = 8;
-/// Core modules that one component may hold: those of interpreted languages are many.
-const MODULES: u32 = 30;
+/// Core instances, and tables, that one component may hold: those of interpreted languages are many. The pool has as
+/// many for each slot, so that no component takes what another one's slot was promised.
+const MODULES: u32 = 64;
+/// Linear memories that one component may hold. Each takes 4 GiB of address space.
+const MEMORIES: u32 = 1;
 /// Linear memory that stays with a slot between two instances, in bytes.
 const RESIDENT_MEMORY: usize = 1 << 20;
 /// Table space that stays with a slot between two instances, in bytes.
@@ -71,6 +74,13 @@ impl Engine {
     pub async fn load(&self, name: &str, config: &Config) -> Result<Component, LoadError> {
         Component::load(self.0.clone(), name, config).await
     }
+
+    /// What lives in the pool: instances of components, memories, tables, stacks.
+    #[cfg(test)]
+    pub(super) fn living(&self) -> [u64; 4] {
+        let pool = self.0.wasmtime.pooling_allocator_metrics().unwrap();
+        [pool.component_instances(), pool.memories() as u64, pool.tables() as u64, pool.stacks() as u64]
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -83,12 +93,13 @@ fn config(slots: u32) -> wasmtime::Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(MODULES))
-        .total_memories(slots)
+        .total_memories(slots.saturating_mul(MEMORIES))
         .total_tables(slots.saturating_mul(MODULES))
         .total_stacks(slots.saturating_mul(2))
-        .max_core_instances_per_component(200)
-        .max_tables_per_component(200)
-        .table_elements(40_000)
+        .max_core_instances_per_component(MODULES)
+        .max_tables_per_component(MODULES)
+        .max_memories_per_component(MEMORIES)
+        .table_elements(TABLE_ELEMENTS)
         .max_component_instance_size(8 << 20)
         .max_core_instance_size(8 << 20)
         // The bound that counts is each store's own; with the default reservation this one costs nothing.

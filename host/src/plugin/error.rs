@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::Size;
+
 /// Why the engine cannot be made, or a component not be loaded.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LoadError {
@@ -23,6 +25,16 @@ pub enum LoadError {
         component: PathBuf,
         /// What the system said.
         reason: String,
+    },
+    /// The file is too large to be read.
+    #[error("component {} has {size}, more than the {limit} that a component may have", component.display())]
+    TooLarge {
+        /// Which file.
+        component: PathBuf,
+        /// What it has.
+        size: Size,
+        /// What it may have.
+        limit: Size,
     },
     /// The file is not the one that was pinned.
     #[error("component {} has sha256 {found}, not the pinned {pinned}", component.display())]

@@ -2,7 +2,7 @@
 //!
 //! | limit | counts | noticed by |
 //! |---|---|---|
-//! | `memory` | linear memory of the instance | the store's limiter, when the guest asks for more |
+//! | `memory` | linear memory and tables of the instance | the store's limiter, when the guest asks for more |
 //! | `cpu` | ticks that pass while the guest is polled | the epoch callback, which only runs while the guest computes |
 //! | `stall` | time in which nothing moves | [`watch`], beside the guest |
 //! | `deadline` | time | [`watch`], beside the guest |
@@ -24,6 +24,11 @@ use crate::model::Progress;
 /// How often the engine's epoch moves on: the grain of `cpu`, and the longest that a guest computes in one go.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
+/// The most elements that one table may have: large programs of interpreted languages have some ten thousand.
+pub(super) const TABLE_ELEMENTS: usize = 40_000;
+/// What an element of a table takes in the host, in bytes.
+const TABLE_ELEMENT: u64 = 8;
+
 /// A guest used more than it may. Travels through the guest as the error that ends it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub(super) enum Exceeded {
@@ -33,6 +38,9 @@ pub(super) enum Exceeded {
     /// Wanted too much memory.
     #[error("it needs more than `limits.memory`")]
     Memory,
+    /// Wanted too large a table.
+    #[error("it wants a table of more than {TABLE_ELEMENTS} elements")]
+    Table,
     /// Called the host too often at once.
     #[error("it has more than {HOST_CALLS} host calls under way at once")]
     HostCalls,
@@ -95,7 +103,7 @@ impl Meter {
     }
 }
 
-/// Bounds the linear memory of one instance, over all its memories.
+/// Bounds the memory of one instance, over all its linear memories and tables.
 #[derive(Debug)]
 pub(super) struct MemoryLimit {
     limit: u64,
@@ -107,20 +115,28 @@ impl MemoryLimit {
     pub(super) fn new(limit: u64) -> Self {
         Self { limit, used: 0 }
     }
+
+    fn take(&mut self, bytes: u64) -> Result<(), Exceeded> {
+        let used = self.used.saturating_add(bytes);
+        if used > self.limit {
+            return Err(Exceeded::Memory);
+        }
+        self.used = used;
+        Ok(())
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current) as u64);
-        if used > self.limit {
-            return Err(Exceeded::Memory.into());
-        }
-        self.used = used;
+        self.take(desired.saturating_sub(current) as u64)?;
         Ok(true)
     }
 
-    /// Whatever it is, the engine's pool ends it: a table has at most its `table_elements`.
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(Exceeded::Table.into());
+        }
+        self.take((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT))?;
         Ok(true)
     }
 }
@@ -188,6 +204,17 @@ mod tests {
         assert!(limit.memory_growing(0, 4, None).unwrap());
         let refused = limit.memory_growing(4, 5, None).unwrap_err();
         assert_eq!(refused.downcast_ref(), Some(&Exceeded::Memory));
+    }
+
+    #[test]
+    fn tables_count_as_memory_and_none_is_too_large() {
+        let mut limit = MemoryLimit::new(8 * 10);
+        assert!(limit.table_growing(0, 6, None).unwrap());
+        assert!(limit.table_growing(0, 4, None).unwrap());
+        let refused = limit.table_growing(4, 5, None).unwrap_err();
+        assert_eq!(refused.downcast_ref(), Some(&Exceeded::Memory));
+        let refused = MemoryLimit::new(u64::MAX).table_growing(0, TABLE_ELEMENTS + 1, None).unwrap_err();
+        assert_eq!(refused.downcast_ref(), Some(&Exceeded::Table));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,9 +3,12 @@
 //! | part | is for |
 //! |---|---|
 //! | `engine` | the one engine: its pool, its epoch |
+//! | `artifact` | a component's file |
 //! | `component` | from a file to a component that is fit to be a plugin |
+//! | `nesting` | how often its parts instantiate one another |
 //! | `imports` | what a component may import, and must export |
 //! | `cache` | compiled components on disk |
+//! | `described` | what a guest says of itself and of its needs, within bounds |
 //! | `bindings` | the contract as Rust, and from its shapes to the host's |
 //! | `wasm` | a pipeline's slots as a [`Plugin`] |
 //! | `slots` | one instance: calls, limits, why they failed |
@@ -14,6 +17,8 @@
 
 #[cfg(all(feature = "wasm", feature = "testing"))]
 pub mod answer;
+#[cfg(feature = "wasm")]
+mod artifact;
 #[cfg(feature = "wasm")]
 mod bindings;
 #[cfg(feature = "wasm")]
@@ -24,6 +29,8 @@ mod capabilities;
 mod component;
 pub mod config;
 #[cfg(feature = "wasm")]
+mod described;
+#[cfg(feature = "wasm")]
 mod engine;
 #[cfg(feature = "wasm")]
 mod error;
@@ -31,6 +38,8 @@ mod error;
 mod imports;
 #[cfg(feature = "wasm")]
 mod limits;
+#[cfg(feature = "wasm")]
+mod nesting;
 #[cfg(feature = "wasm")]
 mod slots;
 #[cfg(test)]

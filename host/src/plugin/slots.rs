@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::timeout;
 use tracing::debug;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use super::bindings::{Worker, lifecycle, to_guest, types};
 use super::capabilities::context::Context;
-use super::capabilities::{Call, Phase, State};
+use super::capabilities::log::presentable;
+use super::capabilities::{Call, HANDLES, Phase, State};
 use super::component::Loaded;
+use super::described::check_binding;
 use super::limits::{Exceeded, MemoryLimit, Meter, Overdue, watch};
 use super::{Attempt, Binding, CallError};
 use crate::model::header;
@@ -21,6 +24,14 @@ use crate::model::{Message, Outcome};
 
 /// How long an instance may take to start, describe and configure itself, none of which should wait.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// The most messages that one outcome may publish.
+const EMISSIONS_LIMIT: usize = 10_000;
+/// The longest word of a guest's that a reason quotes, in bytes.
+const QUOTE_LIMIT: usize = 128;
+/// The longest text in which a guest refuses its config, in bytes.
+const REFUSAL_LIMIT: usize = 4 << 10;
+/// Handles that a guest may hold of anything: host resources, calls under way, waits, and what it makes for itself.
+const GUEST_HANDLES: usize = 4096;
 
 /// One configured instance.
 pub(super) struct Slot {
@@ -45,8 +56,10 @@ impl Slot {
 
     /// What the component says of itself. The instance is used up.
     pub(super) async fn describe(mut self) -> Result<lifecycle::PluginInfo, String> {
+        self.begin(Phase::Closed);
         let guest = self.worker.lockgate_plugin_lifecycle();
         let described = starting(&self.meter, guest.call_describe(&mut self.store)).await;
+        self.end();
         described.map_err(|error| explain(&error, &self.store))
     }
 
@@ -56,7 +69,9 @@ impl Slot {
         let guest = self.worker.lockgate_plugin_lifecycle();
         let configured = starting(&self.meter, guest.call_configure(&mut self.store, config_json)).await;
         self.end();
-        let binding: Binding = configured.map_err(|error| explain(&error, &self.store))??.into();
+        let configured = configured.map_err(|error| explain(&error, &self.store))?;
+        let binding: Binding = configured.map_err(|refusal| presentable(&refusal, REFUSAL_LIMIT))?.into();
+        check_binding(&binding)?;
         self.outputs.clone_from(&binding.outputs);
         self.at_rest = self.store.concurrent_state_table_size();
         Ok(binding)
@@ -132,7 +147,12 @@ impl Slot {
         match error.downcast_ref() {
             Some(Exceeded::Cpu) => CallError::Cpu { plugin, limit: limits.cpu.0 },
             Some(Exceeded::Memory) => CallError::Memory { plugin, limit: limits.memory.0 },
-            Some(exceeded @ Exceeded::HostCalls) => CallError::Contract { plugin, reason: exceeded.to_string() },
+            Some(exceeded @ (Exceeded::Table | Exceeded::HostCalls)) => {
+                CallError::Contract { plugin, reason: exceeded.to_string() }
+            }
+            None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
+                CallError::Contract { plugin, reason: format!("it holds more than {HANDLES} handles of the host") }
+            }
             None => CallError::Trap { plugin, reason: explain(error, &self.store) },
         }
     }
@@ -159,6 +179,7 @@ fn store(loaded: &Loaded, meter: Arc<Meter>) -> Store<State> {
     store.limiter(|state| &mut state.memory);
     // What a guest hands over in one call lies in its memory, and is little larger in the host.
     store.set_hostcall_fuel(usize::try_from(loaded.limits.memory.0).unwrap_or(usize::MAX).saturating_mul(2));
+    store.set_max_component_handles(GUEST_HANDLES);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |store| {
         if let Phase::Processing(call) = &store.data().phase {
@@ -189,15 +210,18 @@ fn explain(error: &wasmtime::Error, store: &Store<State>) -> String {
 
 /// How an outcome breaks the contract, if it does.
 pub(super) fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
+    if outcome.emit.len() > EMISSIONS_LIMIT {
+        return Some(format!("it emits {} messages at once; {EMISSIONS_LIMIT} are the most", outcome.emit.len()));
+    }
     outcome.emit.iter().find_map(|emission| {
         if !outputs.contains(&emission.output) {
-            let known = outputs.join(", ");
-            return Some(format!("it emits to `{}`, which is none of its outputs ({known})", emission.output));
+            let (output, known) = (presentable(&emission.output, QUOTE_LIMIT), outputs.join(", "));
+            return Some(format!("it emits to `{output}`, which is none of its outputs ({known})"));
         }
         let reserved = emission.headers.0.iter().find(|header| is_reserved(&header.name))?;
         Some(format!(
             "it sets header `{}`; names that begin with `{}` are the host's",
-            reserved.name,
+            presentable(&reserved.name, QUOTE_LIMIT),
             header::RESERVED_PREFIX
         ))
     })

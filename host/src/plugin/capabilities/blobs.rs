@@ -40,7 +40,7 @@ impl Call {
     }
 
     async fn get(self: &Arc<Self>, place: Place, limit: u64) -> Result<Vec<u8>, Error> {
-        let (call, mut holding) = (Arc::clone(self), self.holding());
+        let (call, mut holding) = (Arc::clone(self), self.holding([])?);
         let get = async move {
             let (opened, mut source) = place.store.open(&place.path).await?;
             let mut whole = Vec::new();
@@ -91,6 +91,11 @@ fn body_of(incoming: Incoming) -> Source {
     .boxed()
 }
 
+/// Bytes that options hold.
+fn kept(options: &blobs::PutOptions) -> usize {
+    options.content_type.as_ref().map_or(0, String::len)
+}
+
 impl From<blobs::PutOptions> for PutOptions {
     fn from(options: blobs::PutOptions) -> Self {
         let blobs::PutOptions { content_type, replace, max_bytes, expected_bytes } = options;
@@ -109,6 +114,12 @@ impl From<Stored> for blobs::Stored {
 impl From<HoldsTooMuch> for StoreError {
     fn from(error: HoldsTooMuch) -> Self {
         Self::Other(error.to_string())
+    }
+}
+
+impl From<HoldsTooMuch> for Error {
+    fn from(error: HoldsTooMuch) -> Self {
+        StoreError::from(error).into()
     }
 }
 
@@ -142,7 +153,11 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
         let Some(body) = response.into_body() else {
             return Ok(Err(Error::Source("the body was read already".into())));
         };
-        Ok(async { call.put(call.place(&store, &path)?, body_of(body), options.into()).await }.await)
+        let put = async {
+            let _sent = call.holding([store.len(), path.len(), kept(&options)])?;
+            call.put(call.place(&store, &path)?, body_of(body), options.into()).await
+        };
+        Ok(put.await)
     }
 
     async fn put_bytes(
@@ -154,9 +169,8 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
     ) -> Answer<blobs::Stored> {
         let call = call_of(accessor, "blobs.put-bytes")?;
         let put = async {
+            let _sent = call.holding([store.len(), path.len(), data.len(), kept(&options)])?;
             let place = call.place(&store, &path)?;
-            let mut holding = call.holding();
-            holding.grow(data.len()).map_err(StoreError::from)?;
             let source = stream::iter([Ok(Bytes::from(data))]).boxed();
             call.put(place, source, options.into()).await
         };
@@ -165,12 +179,17 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
 
     async fn get(accessor: &Accessor<State, Self>, store: String, path: String, max: u32) -> Answer<Vec<u8>> {
         let call = call_of(accessor, "blobs.get")?;
-        Ok(async { call.get(call.place(&store, &path)?, call.value_limit(max)).await }.await)
+        let get = async {
+            let _sent = call.holding([store.len(), path.len()])?;
+            call.get(call.place(&store, &path)?, call.value_limit(max)).await
+        };
+        Ok(get.await)
     }
 
     async fn stat(accessor: &Accessor<State, Self>, store: String, path: String) -> Answer<blobs::Stored> {
         let call = call_of(accessor, "blobs.stat")?;
         let stat = async {
+            let _sent = call.holding([store.len(), path.len()])?;
             let Place { store, path } = call.place(&store, &path)?;
             let progress = call.progress.clone();
             Ok(call.aside(async move { store.stat(&path, &progress).await }).await?.into())
@@ -188,6 +207,8 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
     ) -> Answer<blobs::Stored> {
         let call = call_of(accessor, "blobs.copy")?;
         let copy = async {
+            let sent = [&source_store, &source_path, &store, &path].map(String::len);
+            let _sent = call.holding(sent.into_iter().chain([kept(&options)]))?;
             let (from, to) = (call.place(&source_store, &source_path)?, call.place(&store, &path)?);
             call.copy(from, to, options.into()).await
         };
@@ -197,6 +218,7 @@ impl blobs::HostWithStore<State> for HasSelf<State> {
     async fn delete(accessor: &Accessor<State, Self>, store: String, path: String) -> Answer<()> {
         let call = call_of(accessor, "blobs.delete")?;
         let delete = async {
+            let _sent = call.holding([store.len(), path.len()])?;
             let Place { store, path } = call.place(&store, &path)?;
             Ok(call.aside(async move { store.delete(&path).await }).await?)
         };

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::log::{Journal, TEXT_LIMIT};
 
@@ -56,6 +56,10 @@ impl Pollable for Console {
 
 impl OutputStream for Console {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // A host call cannot be ended, so none may be long; and lines are more in the host than they were in the guest.
+        if bytes.len() > PERMIT {
+            return Err(StreamError::trap("cannot write more than `check-write` allows"));
+        }
         self.journal.write(self.stream, &bytes);
         Ok(())
     }
@@ -119,6 +123,15 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_is_as_long_as_was_permitted_or_traps() {
+        let mut console = Console { journal: Journal::default(), stream: Stream::Out };
+        let permitted = console.check_write().unwrap();
+        assert!(console.write(vec![b'\n'; permitted].into()).is_ok());
+        let refused = console.write(vec![b'\n'; permitted + 1].into());
+        assert!(matches!(refused, Err(StreamError::Trap(_))), "{refused:?}");
+    }
 
     #[test]
     fn lines_come_when_they_end_however_they_are_written() {

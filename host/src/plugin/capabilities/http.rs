@@ -103,8 +103,9 @@ impl Call {
     async fn send(self: &Arc<Self>, request: http::Request) -> Result<Response, Error> {
         granted("endpoint", &self.lent.grants.endpoints, &request.endpoint).map_err(Error::Denied)?;
         let http::Request { method, endpoint, target, headers, body } = request;
-        let mut holding = self.holding();
-        holding.grow(body.as_ref().map_or(0, Vec::len))?;
+        let header = |header: &(String, String)| size_of_val(header) + header.0.len() + header.1.len();
+        let sent = [method.len(), endpoint.len(), target.len(), body.as_ref().map_or(0, Vec::len)];
+        let _holding = self.holding(sent.into_iter().chain(headers.iter().map(header)))?;
         let asked = Asked::of(&target);
         let request = egress::Request { method, target, headers, body: body.map(Bytes::from) };
         match self.wait(self.lent.http.send(&endpoint, request, &self.progress)).await {
@@ -220,7 +221,7 @@ impl http::HostResponseWithStore<State> for HasSelf<State> {
     ) -> wasmtime::Result<Result<Vec<u8>, Error>> {
         let call = call_of(accessor, "http.response.read-all")?;
         let Some(mut body) = take_body(accessor, &response)? else { return Ok(Err(consumed())) };
-        Ok(call.wait(body.read(call.value_limit(max), call.holding())).await)
+        Ok(async { call.wait(body.read(call.value_limit(max), call.holding([])?)).await }.await)
     }
 }
 

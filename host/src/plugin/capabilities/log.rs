@@ -138,7 +138,7 @@ fn write_line(level: log::Level, text: &str, fields: &[(String, String)]) {
 }
 
 /// A guest's text as one line of at most `limit` bytes without queries of URLs; what was cut is said.
-fn presentable(text: &str, limit: usize) -> String {
+pub(in crate::plugin) fn presentable(text: &str, limit: usize) -> String {
     let clean = without_queries(text);
     let mut line = String::with_capacity(clean.len().min(limit));
     for c in clean.chars() {

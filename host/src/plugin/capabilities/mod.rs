@@ -26,12 +26,16 @@ use crate::egress::Http;
 use crate::model::{Clock, Progress};
 use crate::storage::Stores;
 
-/// Handles that an instance may hold at once: responses, contexts, and those of WASI. A call that wants more traps.
-const HANDLES: usize = 1024;
+/// Handles of the host that an instance may hold at once: responses, contexts, and those of WASI. A call that wants more
+/// breaks the contract.
+pub(super) const HANDLES: usize = 1024;
 /// Handles left behind by calls that ended, above which an instance is not used again, lest the next call traps.
 const HANDLES_LEFT: usize = HANDLES / 2;
 /// Host calls that one call may have under way at once.
 pub(super) const HOST_CALLS: usize = 64;
+
+/// The longest name that an answer to the guest repeats, in bytes.
+const NAME_LIMIT: usize = 128;
 
 /// What a pipeline lends to the calls of its plugin.
 pub(super) struct Lent {
@@ -79,9 +83,12 @@ impl Call {
         self.lent.bytes_moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Takes note of bytes that the host holds for the guest until the answer is there.
-    fn holding(self: &Arc<Self>) -> Holding {
-        Holding { call: self.clone(), bytes: 0 }
+    /// Takes note of bytes that the host holds for the guest until the answer is there: what the guest sent, all of it,
+    /// and what comes.
+    fn holding(self: &Arc<Self>, sent: impl IntoIterator<Item = usize>) -> Result<Holding, HoldsTooMuch> {
+        let mut holding = Holding { call: self.clone(), bytes: 0 };
+        sent.into_iter().try_for_each(|bytes| holding.grow(bytes))?;
+        Ok(holding)
     }
 
     /// The longest value to hand over when the guest asked for at most `max` bytes.
@@ -230,7 +237,7 @@ fn granted(kind: &str, grants: &[String], name: &str) -> Result<(), String> {
     if grants.iter().any(|grant| grant == name) {
         return Ok(());
     }
-    Err(format!("{kind} `{name}` is not granted to this pipeline"))
+    Err(format!("{kind} `{}` is not granted to this pipeline", log::presentable(name, NAME_LIMIT)))
 }
 
 impl WasiView for State {

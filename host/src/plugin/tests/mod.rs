@@ -4,6 +4,7 @@
 mod calls;
 mod doubles;
 mod files;
+mod hostile;
 mod limits;
 mod loading;
 mod logs;

@@ -26,13 +26,18 @@ pub async fn run(context: Context, message: Message) -> Outcome {
     let word_at = |index: usize| words.get(index).copied().unwrap_or_default();
     let number = |index: usize| word_at(index).parse().unwrap_or_default();
     match word {
-        "done" => of(Verdict::Done),
+        "" | "done" => of(Verdict::Done),
         "skip" => of(Verdict::Skip(rest.into())),
         "retry" => of(Verdict::Retry(Delay { after_ms: Some(number(0)), reason: "later".into() })),
         "hold" => of(Verdict::Hold(Delay { after_ms: None, reason: rest.into() })),
         "reject" => of(Verdict::Reject(Rejection { code: word_at(0).into(), reason: word_at(1).into() })),
         "emit" => emit(word_at(0), Vec::new(), word_at(1)),
         "header" => emit("out", vec![Header { name: word_at(0).into(), value: b"x".to_vec() }], ""),
+        "bulk" => bulk(number(0), number(1)),
+        "long-reject" => {
+            let long = |word: &str| word.repeat(usize::try_from(number(0)).unwrap_or_default());
+            of(Verdict::Reject(Rejection { code: long("c\n"), reason: long("r\n") }))
+        }
         "echo" => emit("out", message.headers.clone(), &seen(&message)),
         "count" => emit("out", Vec::new(), &CALLS.get().to_string()),
         "context" => emit("out", Vec::new(), &known(&context)),
@@ -47,6 +52,14 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         "naps" => sleep(number(0), number(1)).await,
         "print" => {
             println!("{rest}");
+            of(Verdict::Done)
+        }
+        "print-lines" => {
+            (0..number(0)).for_each(|line| println!("line {line}"));
+            of(Verdict::Done)
+        }
+        "block" => {
+            std::thread::sleep(std::time::Duration::from_millis(number(0)));
             of(Verdict::Done)
         }
         "eprint" => {
@@ -104,6 +117,13 @@ fn of(verdict: Verdict) -> Outcome {
 fn emit(output: &str, headers: Vec<Header>, payload: &str) -> Outcome {
     let emission = Emission { output: output.into(), key: None, headers, payload: payload.as_bytes().to_vec() };
     Outcome { verdict: Verdict::Done, emit: vec![emission], attributes: Vec::new() }
+}
+
+/// So many emissions of so many bytes each.
+fn bulk(count: u64, bytes: u64) -> Outcome {
+    let payload = || vec![b'x'; usize::try_from(bytes).unwrap_or_default()];
+    let emission = |_| Emission { output: "out".into(), key: None, headers: Vec::new(), payload: payload() };
+    Outcome { verdict: Verdict::Done, emit: (0..count).map(emission).collect(), attributes: Vec::new() }
 }
 
 /// What a host call answered, as text on output `out`.

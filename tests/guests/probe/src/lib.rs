@@ -39,18 +39,25 @@ impl lifecycle::Guest for Probe {
         }
     }
 
-    /// The config is looked at as text: `fail` is refused, `panic` panics, `spin` never ends, `log` writes a line,
-    /// `http` calls what it must not. `endpoint:NAME` and `store:NAME` are bound, in place of `files` and `cache`.
+    /// The config is looked at as text: `fail` is refused, and `fail-long` at length; `panic` panics, `spin` computes for
+    /// ever, `block` waits for ever, `log` writes a line, `http` calls what it must not, `many` needs more than any
+    /// config. `endpoint:NAME` and `store:NAME` are bound, in place of `files` and `cache`.
     fn configure(config_json: String) -> Result<lifecycle::Binding, String> {
         let says = |word: &str| config_json.contains(&format!("\"{word}\""));
         if says("fail") {
             return Err("field `fail`: not like this".into());
+        }
+        if says("fail-long") {
+            return Err("no\n".repeat(1 << 20));
         }
         if says("panic") {
             panic!("cannot be configured");
         }
         if says("spin") {
             commands::spin();
+        }
+        if says("block") {
+            std::thread::sleep(std::time::Duration::from_secs(u64::from(u32::MAX)));
         }
         if says("log") {
             log::log(log::Level::Info, "configured", &[]);
@@ -71,8 +78,9 @@ impl lifecycle::Guest for Probe {
             if named.is_empty() { vec![default.into()] } else { named }
         };
         let (endpoints, stores) = (named("endpoint:", "files"), named("store:", "cache"));
+        let outputs = vec!["out".into(); if says("many") { 1_000_000 } else { 1 }];
         insight::keep(config_json);
-        Ok(lifecycle::Binding { outputs: vec!["out".into()], endpoints, stores, keyvalues: Vec::new() })
+        Ok(lifecycle::Binding { outputs, endpoints, stores, keyvalues: Vec::new() })
     }
 }
 
