@@ -10,10 +10,14 @@
 //! immutability policy on a blob makes the calls that change it fail as `Other` with Azure's own code.
 
 #[cfg(test)]
+mod azurite_crash_tests;
+#[cfg(test)]
 mod azurite_tests;
 mod connect;
 mod credential;
 mod failure;
+#[cfg(test)]
+mod request_tests;
 mod requests;
 mod standing;
 #[cfg(test)]
