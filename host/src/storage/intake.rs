@@ -9,9 +9,6 @@ use sha2::{Digest, Sha256};
 use super::{BlobPath, PutOptions, Source, StoreError, Stored};
 use crate::model::Progress;
 
-/// The folder of every store that is the store's own: blobs on their way in wait there.
-pub(super) const RESERVED: &str = ".lockgate";
-
 /// A source under its limits.
 pub(super) struct Intake<'a> {
     source: Fuse<Source>,
@@ -98,16 +95,6 @@ pub(super) fn same_or_conflict(path: &BlobPath, standing: Stored, wanted: &Store
         Ok(standing)
     } else {
         Err(StoreError::Conflict { path: path.clone(), stored: standing })
-    }
-}
-
-/// Refuses paths in the store's own folder, on a file system that ignores case too.
-pub(super) fn refuse_reserved(path: &BlobPath) -> Result<(), StoreError> {
-    match path.as_str().split('/').next() {
-        Some(first) if first.eq_ignore_ascii_case(RESERVED) => {
-            Err(StoreError::Other(format!("{path} lies in {RESERVED}, which is the store's own")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -34,7 +34,6 @@ impl Memory {
     }
 
     fn find(&self, path: &BlobPath) -> Result<Blob, StoreError> {
-        intake::refuse_reserved(path)?;
         self.blobs().get(path).cloned().ok_or_else(|| StoreError::NotFound(path.clone()))
     }
 }
@@ -48,7 +47,6 @@ impl BlobStore for Memory {
         options: &PutOptions,
         progress: &Progress,
     ) -> Result<Stored, StoreError> {
-        intake::refuse_reserved(path)?;
         let mut intake = Intake::new(source, options, progress)?;
         let mut body = BytesMut::new();
         while let Some(batch) = intake.gather(1).await? {
@@ -82,7 +80,6 @@ impl BlobStore for Memory {
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {
-        intake::refuse_reserved(path)?;
         self.blobs().remove(path);
         Ok(())
     }
@@ -98,5 +95,14 @@ mod tests {
     async fn it_keeps_the_contract() {
         let store: Arc<dyn BlobStore> = Arc::new(Memory::default());
         crate::storage::contract::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_of_a_message_is_the_blobs_name() {
+        let memory = Arc::new(Memory::default());
+        let store: Arc<dyn BlobStore> = memory.clone();
+        let put = crate::storage::contract::names::put_all(&store).await;
+        let kept = memory.blobs().keys().map(|path| path.as_str().to_owned()).collect();
+        assert_eq!(put, kept);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | in a name | spelled |
 //! |---|---|
-//! | `:`, `\`, a control character; a dot or a space at its end | percent-encoded, as in URLs |
+//! | `:`, `\`, a control character, one for private use or none at all; a dot or a space at its end | percent-encoded, as in URLs |
 //! | what reads as one of these spellings already, such as `%3A` | with `%25` for its `%` |
 //! | more than 255 bytes | cut, with a part of its SHA-256, and its extension kept |
 //!
@@ -41,19 +41,29 @@ fn encoded(name: &str) -> String {
 
 /// What the host refuses in a segment of a path.
 fn is_refused(c: char, is_last: bool) -> bool {
-    c.is_control() || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
+    c.is_control() || is_no_text(c) || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
+}
+
+/// What Unicode keeps for private use, or says will never be a character.
+fn is_no_text(c: char) -> bool {
+    let is_private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
+    is_private || matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
 /// Whether a text begins with what this module would have written.
 fn is_spelling(text: &str) -> bool {
-    let Some((byte, rest)) = escape(text) else { return false };
-    let c = match (byte, escape(rest)) {
-        // The second half of Unicode's control characters has two bytes.
-        (0xC2, Some((second @ 0x80..=0x9F, _))) => char::from(second),
-        (0..0x80, _) => char::from(byte),
-        _ => return false,
-    };
-    c == '%' || is_refused(c, rest.is_empty())
+    let Some((first, mut rest)) = escape(text) else { return false };
+    let mut bytes = vec![first];
+    // A character beyond ASCII is spelled byte by byte.
+    while bytes.len() < 4
+        && str::from_utf8(&bytes).is_err()
+        && let Some((next, after)) = escape(rest)
+    {
+        bytes.push(next);
+        rest = after;
+    }
+    let c = str::from_utf8(&bytes).ok().and_then(|text| text.chars().next());
+    c.is_some_and(|c| c == '%' || is_refused(c, rest.is_empty()))
 }
 
 /// The byte that a text begins with, percent-encoded, and what follows it.
@@ -119,6 +129,10 @@ mod tests {
             ("a\\b.jpg", "a%5Cb.jpg"),
             ("a\r\n\0.jpg", "a%0D%0A%00.jpg"),
             ("a\u{85}b", "a%C2%85b"),
+            ("a\u{f022}b", "a%EF%80%A2b"),
+            ("a\u{10fffd}b", "a%F4%8F%BF%BDb"),
+            ("a\u{ffff}", "a%EF%BF%BF"),
+            ("a%EF%80%A2b", "a%25EF%80%A2b"),
             ("a.", "a%2E"),
             ("a. ", "a.%20"),
             ("...", "..%2E"),
@@ -134,7 +148,9 @@ mod tests {
     /// R15: every name of up to four of these parts, for what would make two of them one stands among them.
     #[test]
     fn two_names_never_get_one_spelling() {
-        let parts = ["", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "x"];
+        let parts = [
+            "", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "x", "\u{e000}", "%EE", "%80",
+        ];
         let mut names = std::collections::BTreeSet::from([String::new()]);
         for _ in 0..4 {
             names = names.iter().flat_map(|name| parts.map(|part| format!("{name}{part}"))).collect();

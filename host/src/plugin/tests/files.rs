@@ -38,7 +38,13 @@ async fn only_granted_stores_and_paths_inside_them_are_touched() {
         ("copy cache f secret f", "store `secret` is not granted to this pipeline"),
         ("put unopened f x", "store `unopened` is not open in this host"),
         ("put cache ../f x", "it holds `..`"),
+        ("load cache ../f", "it holds `..`"),
+        ("stat cache ../f", "it holds `..`"),
+        ("delete cache ../f", "it holds `..`"),
+        ("copy cache ../f cache g", "it holds `..`"),
+        ("copy cache f cache ../g", "it holds `..`"),
         ("stat cache /etc/passwd", "it is absolute"),
+        ("delete cache .lockgate/lock", "it leads into `.lockgate`, which is the store's own"),
     ] {
         let said = bench.said(command).await;
         assert!(said.starts_with("error Error::Denied") && said.contains(reason), "{command}: {said}");

@@ -1,6 +1,7 @@
 //! What only a real emulator tells: the contract with a key and with a signature, and what killed uploads left. Ignored
 //! where none runs. `cargo xtask test` starts one, names its blob endpoint in `LOCKGATE_AZURITE` and runs them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -22,14 +23,14 @@ use crate::storage::{self, BlobStore, StoreError};
 const BLOCK: usize = 64;
 
 /// A container of the emulator's.
-struct Container {
-    config: Config,
-    secrets: Secrets,
+pub(super) struct Container {
+    pub(super) config: Config,
+    pub(super) secrets: Secrets,
 }
 
 impl Container {
     /// One of its own.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let named = Self::named(format!("t{:016x}", rand::random::<u64>()));
         create_container(&named.config, &named.secrets).await.unwrap();
         named
@@ -51,7 +52,7 @@ impl Container {
         Self { secrets: secrets(secret), ..self }
     }
 
-    fn store(&self) -> Azure {
+    pub(super) fn store(&self) -> Azure {
         Azure::open("lake", &self.config, &self.secrets, |_: &str| None).unwrap()
     }
 
@@ -83,7 +84,18 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 #[tokio::test]
 #[ignore = "needs the blob emulator, which `cargo xtask test` starts"]
 async fn a_key_keeps_the_contract() {
-    contract::run(&Container::new().await.shared()).await;
+    let container = Container::new().await;
+    contract::run_on_two(&container.shared(), &container.shared()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the blob emulator, which `cargo xtask test` starts"]
+async fn a_name_of_a_message_is_the_blobs_name_below_the_prefix() {
+    let container = Container::new().await;
+    let put = contract::names::put_all(&container.shared()).await;
+    let store = container.store();
+    let lie = store.objects.list(None).map(|found| found.unwrap().location.to_string()).collect::<BTreeSet<_>>().await;
+    assert_eq!(put.iter().map(|path| format!("some/prefix/{path}")).collect::<BTreeSet<_>>(), lie);
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use super::{Azure, credential};
 use crate::model::{Secret, SecretRef, Secrets};
 use crate::storage::BlobPath;
 use crate::storage::config::{AzureAuth, Config};
-use crate::storage::intake::refuse_reserved;
 use crate::storage::open::SetupError;
+use crate::storage::path::{DEPTH_LIMIT, PATH_LIMIT};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,6 +23,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(60);
 /// Tries of one request, then the caller decides.
 const RETRIES: usize = 3;
+/// Characters of a blob's whole name that Azure takes.
+const NAME_LIMIT: usize = 1024;
+/// Segments of one in an account with a hierarchical namespace: 63, of which two name account and container.
+const DEPTH: usize = 61;
 /// After which no further try begins.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
@@ -139,7 +143,8 @@ impl Parts<'_> {
         if !is_name(self.account) {
             return Err(self.invalid("account", "is no name of an account: lower-case letters and digits"));
         }
-        if !is_name(self.container) && !matches!(self.container, "$root" | "$web") {
+        // `$root` takes no folders, and every body of several parts waits in one.
+        if !is_name(self.container) && self.container != "$web" {
             return Err(self.invalid("container", "is no name of a container: lower-case letters, digits and dashes"));
         }
         let Some(endpoint) = self.endpoint else {
@@ -158,7 +163,17 @@ impl Parts<'_> {
     fn prefix(&self) -> Result<Option<BlobPath>, SetupError> {
         let Some(text) = self.prefix else { return Ok(None) };
         let prefix = BlobPath::parse(text).map_err(|error| self.invalid("prefix", error.reason))?;
-        refuse_reserved(&prefix).map_err(|_| self.invalid("prefix", "is a folder of the store's own"))?;
+        // A blob's path that only one store has no room for would be refused by that one only.
+        let bytes = NAME_LIMIT - 1 - PATH_LIMIT;
+        if prefix.as_str().len() > bytes {
+            return Err(
+                self.invalid("prefix", &format!("is longer than {bytes} bytes, too long to have blobs below it"))
+            );
+        }
+        let segments = DEPTH - DEPTH_LIMIT;
+        if prefix.segments().count() > segments {
+            return Err(self.invalid("prefix", &format!("has more than {segments} segments")));
+        }
         Ok(Some(prefix))
     }
 

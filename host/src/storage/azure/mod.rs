@@ -10,10 +10,14 @@
 //! immutability policy on a blob makes the calls that change it fail as `Other` with Azure's own code.
 
 #[cfg(test)]
+mod azurite_crash_tests;
+#[cfg(test)]
 mod azurite_tests;
 mod connect;
 mod credential;
 mod failure;
+#[cfg(test)]
+mod request_tests;
 mod requests;
 mod standing;
 #[cfg(test)]
@@ -38,14 +42,12 @@ use super::config::Config;
 use super::intake::{self, Intake};
 use super::open::SetupError;
 use super::{BlobPath, BlobStore, Opened, PutOptions, Source, StoreError, Stored};
-use crate::model::{Clock, Progress, Secrets};
+use crate::model::{Progress, Secrets};
 
 /// Bytes of a part, and of the longest body that is put in one request.
 const PART: usize = 4 << 20;
 /// Metadata that holds the hash.
 const SHA256: &str = "sha256";
-/// Characters of a blob's whole name, the prefix included, that Azure takes.
-const NAME_LIMIT: usize = 1024;
 
 /// Keeps blobs in a container.
 pub(super) struct Azure {
@@ -70,17 +72,13 @@ impl Azure {
     /// Where a blob lies in the container.
     fn place(&self, path: &str) -> Result<Path, StoreError> {
         let name = match &self.prefix {
-            Some(prefix) => format!("{prefix}/{path}"),
+            Some(prefix) => format!("{}/{path}", prefix.as_str()),
             None => path.to_owned(),
         };
-        if name.chars().count() > NAME_LIMIT {
-            return Err(StoreError::Other(format!("{path} is, below the store's prefix, longer than Azure takes")));
-        }
         Path::parse(&name).map_err(|_| StoreError::Other(format!("{path} is no name of a blob in Azure")))
     }
 
     fn place_of(&self, path: &BlobPath) -> Result<Path, StoreError> {
-        intake::refuse_reserved(path)?;
         self.place(path.as_str())
     }
 
@@ -115,7 +113,7 @@ impl BlobStore for Azure {
             let wanted = Stored { content_type: Some(media_type), ..wanted };
             return self.put_whole(path, &place, first, wanted, options.replace, progress).await;
         }
-        self.swept.get_or_init(|| self.sweep(Clock::system().wall())).await;
+        self.swept.get_or_init(|| self.clear_leftovers()).await;
         let parts = self.put_parts(path, first, &mut intake, &media_type, progress).await?;
         let wanted = Stored { content_type: Some(media_type), ..intake::stored(intake.size(), parts.hasher) };
         self.put_in_place(path, &place, &parts.place, wanted, options.replace, progress).await

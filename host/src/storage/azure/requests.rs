@@ -1,15 +1,17 @@
 //! The few requests that `object_store` does not make: metadata once a body is known, and a plain delete, where it
-//! would send a batch, which accounts with a hierarchical namespace refuse. It signs them all the same.
+//! would send a batch, which accounts with a hierarchical namespace refuse, and what time it is for the service. It
+//! signs them all the same.
 
 use std::time::Duration;
 
 use object_store::azure::{AzureAuthorizer, AzureCredentialProvider};
-use object_store::client::{HttpClient, HttpErrorKind, HttpRequest, HttpRequestBody};
+use object_store::client::{HttpClient, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse};
 use object_store::path::Path;
 use object_store::{Error, HeaderValue, Result};
 use url::Url;
 
 use super::failure::is_passing;
+use crate::model::Timestamp;
 
 /// Milliseconds between tries.
 const WAITS: [u64; 3] = [200, 800, 3200];
@@ -35,12 +37,25 @@ impl Requests {
     pub(super) async fn mark(&self, place: &Path, sha256: &str) -> Result<()> {
         let mut url = self.url(place)?;
         url.set_query(Some("comp=metadata"));
-        self.send(Call { method: "PUT", url: &url, header: Some(("x-ms-meta-sha256", sha256)) }).await
+        self.send(Call { method: "PUT", url: &url, header: Some(("x-ms-meta-sha256", sha256)) }).await?;
+        Ok(())
     }
 
     /// Removes a blob.
     pub(super) async fn delete(&self, place: &Path) -> Result<()> {
-        self.send(Call { method: "DELETE", url: &self.url(place)?, header: None }).await
+        self.send(Call { method: "DELETE", url: &self.url(place)?, header: None }).await?;
+        Ok(())
+    }
+
+    /// The service's own time, by which it dates blobs: the clock of this machine may be wrong.
+    pub(super) async fn time(&self) -> Result<Timestamp> {
+        let mut url = self.container.clone();
+        url.set_query(Some("restype=container&comp=list&maxresults=1"));
+        let response = self.send(Call { method: "GET", url: &url, header: None }).await?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        let time = date.and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let milliseconds = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
+        milliseconds.map(Timestamp).ok_or_else(|| broken("the service does not say what time it is"))
     }
 
     /// Makes the container.
@@ -48,7 +63,8 @@ impl Requests {
     pub(super) async fn create_container(&self) -> Result<()> {
         let mut url = self.container.clone();
         url.set_query(Some("restype=container"));
-        self.send(Call { method: "PUT", url: &url, header: None }).await
+        self.send(Call { method: "PUT", url: &url, header: None }).await?;
+        Ok(())
     }
 
     fn url(&self, place: &Path) -> Result<Url> {
@@ -60,16 +76,16 @@ impl Requests {
         Ok(url)
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<()> {
+    async fn send(&self, call: Call<'_>) -> Result<HttpResponse> {
         for wait in WAITS {
             match self.attempt(call).await {
-                Ok(Answer::Done) => return Ok(()),
+                Ok(Answer::Done(response)) => return Ok(response),
                 Err(error) => return Err(error),
                 Ok(Answer::Passing(_)) => tokio::time::sleep(Duration::from_millis(wait)).await,
             }
         }
         match self.attempt(call).await? {
-            Answer::Done => Ok(()),
+            Answer::Done(response) => Ok(response),
             Answer::Passing(error) => Err(error),
         }
     }
@@ -81,7 +97,7 @@ impl Requests {
             Err(error) => return Ok(Answer::Passing(broken(error))),
         };
         match response.status().as_u16() {
-            200..=299 => Ok(Answer::Done),
+            200..=299 => Ok(Answer::Done(response)),
             status if is_passing(status) => Ok(Answer::Passing(broken(format!("status {status}")))),
             status => Err(broken(format!("status {status}"))),
         }
@@ -102,7 +118,7 @@ impl Requests {
 }
 
 enum Answer {
-    Done,
+    Done(HttpResponse),
     Passing(Error),
 }
 

@@ -12,7 +12,8 @@ use super::failure::{Refusal, failed, text};
 use super::standing::Standing;
 use super::{Azure, PART, attributes};
 use crate::model::{Progress, Timestamp};
-use crate::storage::intake::{Intake, RESERVED, same_or_conflict};
+use crate::storage::intake::{Intake, same_or_conflict};
+use crate::storage::path::RESERVED;
 use crate::storage::{BlobPath, Replace, StoreError, Stored};
 
 /// Parts of one body under way at once. With what is gathered behind them a put holds 20 MiB, and what the source
@@ -196,6 +197,15 @@ impl Azure {
     }
 
     /// Clears what killed processes left in the hidden folder, as far as it can.
+    pub(super) async fn clear_leftovers(&self) {
+        match self.requests.time().await {
+            Ok(now) => self.sweep(now).await,
+            Err(error) => tracing::warn!(reason = %text(&error), "leftovers of uploads cannot be looked for"),
+        }
+    }
+
+    /// Clears what lies in the hidden folder for so long that its put has ended, one way or another: from there it is
+    /// a copy away from its place. `now` is the service's own time.
     pub(super) async fn sweep(&self, now: Timestamp) {
         let Ok(hidden) = self.place(RESERVED) else { return };
         let now = i64::try_from(now.0).unwrap_or(i64::MAX);

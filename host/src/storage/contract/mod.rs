@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a broken promise is meant to panic")]
 
 mod concurrent;
+pub(in crate::storage) mod names;
 mod puts;
 
 use std::sync::Arc;
@@ -23,7 +24,12 @@ const LARGE: usize = 9 << 20;
 
 /// Checks a store against every promise.
 pub async fn run(store: &Arc<dyn BlobStore>) {
-    let suite = Suite { store: Arc::clone(store), folder: format!("contract/{:016x}", rand::random::<u64>()) };
+    run_on_two(store, store).await;
+}
+
+/// Checks a store against every promise, where `other` is the same store opened once more, as another host has it.
+pub async fn run_on_two(store: &Arc<dyn BlobStore>, other: &Arc<dyn BlobStore>) {
+    let suite = Suite { other: Arc::clone(other), ..Suite::on(store) };
     suite.what_is_put_is_found().await;
     suite.nothing_is_found_where_nothing_is().await;
     suite.paths_may_hold_any_text().await;
@@ -36,20 +42,30 @@ pub async fn run(store: &Arc<dyn BlobStore>) {
     suite.a_body_above_the_limit_is_refused_early().await;
     suite.a_body_of_another_size_is_refused().await;
     suite.what_is_deleted_is_gone_and_may_be_deleted_again().await;
-    suite.the_folder_of_the_store_is_refused().await;
+    suite.names_of_messages_are_blobs_of_their_own().await;
+    suite.names_of_messages_are_deleted_by_their_names().await;
     suite.a_blob_shows_when_it_is_whole().await;
     suite.a_put_that_is_dropped_leaves_what_stood_there().await;
     suite.puts_of_the_same_content_at_once_all_succeed().await;
     suite.of_puts_of_different_content_at_once_one_wins().await;
     suite.puts_that_overwrite_at_once_leave_one_of_them().await;
+    suite.puts_that_overwrite_beside_ones_that_do_not_leave_one_of_them().await;
+    suite.a_reader_beside_writers_sees_one_of_them_whole().await;
 }
 
 struct Suite {
     store: Arc<dyn BlobStore>,
+    /// The same store as another host has it.
+    other: Arc<dyn BlobStore>,
     folder: String,
 }
 
 impl Suite {
+    fn on(store: &Arc<dyn BlobStore>) -> Self {
+        let folder = format!("contract/{:016x}", rand::random::<u64>());
+        Self { store: Arc::clone(store), other: Arc::clone(store), folder }
+    }
+
     fn path(&self, name: &str) -> BlobPath {
         BlobPath::parse(&format!("{}/{name}", self.folder)).unwrap()
     }

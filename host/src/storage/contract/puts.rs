@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use super::{LARGE, Suite, chunked, noise, sha256, whole};
-use crate::storage::{BlobPath, PutOptions, Replace, StoreError};
+use crate::storage::{PutOptions, Replace, StoreError};
 
 impl Suite {
     pub(super) async fn what_is_put_is_found(&self) {
@@ -161,19 +161,5 @@ impl Suite {
         }
         self.store.delete(&self.path("deleted")).await.unwrap();
         self.store.delete(&self.path("never/a/folder/x")).await.unwrap();
-    }
-
-    pub(super) async fn the_folder_of_the_store_is_refused(&self) {
-        for text in [".lockgate/x", ".lockgate", ".LockGate/x"] {
-            let path = BlobPath::parse(text).unwrap();
-            let refused = self.put_bytes(&path, &noise(21, 10), Replace::Overwrite).await;
-            assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
-            assert!(matches!(self.stat(&path).await, Err(StoreError::Other(_))));
-            assert!(matches!(self.store.open(&path).await, Err(StoreError::Other(_))));
-            assert!(matches!(self.store.delete(&path).await, Err(StoreError::Other(_))));
-        }
-        let (path, bytes) = (self.path(".lockgate/is-only-the-store-s-at-its-root"), noise(22, 10));
-        self.put_bytes(&path, &bytes, Replace::Refuse).await.unwrap();
-        self.stands(&path, &bytes).await;
     }
 }

@@ -2,14 +2,15 @@
 //! only a commit gives it its name. Everything here blocks.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use super::disk::Disk;
 use super::failure::{failed, store_failed};
-use super::place::{Found, Root, sync_folder};
+use super::place::{Found, Root};
 use super::scratch::Scratch;
 use crate::model::Progress;
 use crate::storage::intake::{same_or_conflict, stored};
@@ -25,6 +26,7 @@ const ROUNDS: usize = 3;
 /// What has come of a blob so far.
 pub(super) struct Draft {
     path: BlobPath,
+    disk: Disk,
     file: NamedTempFile,
     hasher: Sha256,
     size: u64,
@@ -35,9 +37,11 @@ impl Draft {
     /// An empty draft of a blob at `path`.
     pub(super) fn new(scratch: &Scratch, path: BlobPath) -> Result<Self, StoreError> {
         match scratch.file() {
-            Ok(file) => Ok(Self { path, file, hasher: Sha256::new(), size: 0, unsynced: 0 }),
+            Ok(file) => {
+                Ok(Self { path, disk: scratch.disk().clone(), file, hasher: Sha256::new(), size: 0, unsynced: 0 })
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Unavailable(
-                "its hidden folder was removed while the host runs; start the host again".to_owned(),
+                "its folder was removed while the host runs; start the host again".to_owned(),
             )),
             Err(error) => Err(store_failed("begin", &path, &error)),
         }
@@ -50,13 +54,13 @@ impl Draft {
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+        self.disk.write(&mut self.file, bytes)?;
         self.hasher.update(bytes);
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
         self.unsynced = self.unsynced.saturating_add(length);
         if self.unsynced >= SYNC_EVERY {
-            self.file.as_file().sync_data()?;
+            self.disk.sync_data(&self.file)?;
             self.unsynced = 0;
         }
         Ok(())
@@ -64,8 +68,8 @@ impl Draft {
 
     /// Gives the blob its name, durably.
     pub(super) fn commit(self, root: &Root, replace: Replace, progress: &Progress) -> Result<Stored, StoreError> {
-        let Self { path, mut file, hasher, size, .. } = self;
-        file.as_file().sync_all().map_err(|error| store_failed("write", &path, &error))?;
+        let Self { path, disk, mut file, hasher, size, .. } = self;
+        disk.sync(file.as_file()).map_err(|error| store_failed("write", &path, &error))?;
         progress.touch();
         let wanted = stored(size, hasher);
         for _ in 0..ROUNDS {
@@ -73,30 +77,35 @@ impl Draft {
             let making = root.making();
             let folder = root.make_folder(&path, &making)?;
             let target = folder.join(Root::name(&path));
-            let named = match replace {
-                Replace::Overwrite => file.persist(&target),
-                Replace::Refuse => file.persist_noclobber(&target),
-            };
+            root.refuse_twin(&target, &path)?;
+            let named = disk.name(file, &target, replace);
             drop(making);
             file = match named {
-                Ok(_) => return durable(&folder, &path).map(|()| wanted),
-                Err(refused) if matches!(refused.error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
-                    refused.file
-                }
+                Ok(_) => return durable(&disk, &folder, &path).map(|()| wanted),
+                Err(refused) if is_taken_or_gone(&refused.error) => refused.file,
                 Err(refused) => return Err(root.failed("name", &path, &folder, &refused.error)),
             };
-            match Root::look(&target, &path)? {
-                Found::Blob(standing) => return already(standing, &folder, &path, &wanted, progress),
-                Found::Folder => return Err(StoreError::Other(format!("a folder stands at {path}"))),
-                Found::Nothing => {}
+            match root.look(&target, &path)? {
+                Found::Blob(standing) => return already(&disk, standing, &folder, &path, &wanted, progress),
+                Found::Folder if !root.clear_empty(&target) => {
+                    return Err(StoreError::Other(format!("a folder stands at {path}: there are blobs below it")));
+                }
+                Found::Folder | Found::Twin | Found::Nothing => {}
             }
         }
         Err(StoreError::Other(format!("what stands at {path}, or its folder, comes and goes")))
     }
 }
 
+/// Something stands where a blob was to be named, or its folder does not stand any more.
+fn is_taken_or_gone(error: &io::Error) -> bool {
+    use ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotFound};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | IsADirectory | NotFound)
+}
+
 /// Another put may have named the blob and not yet made it durable, so this one does before it answers.
 fn already(
+    disk: &Disk,
     mut standing: File,
     folder: &Path,
     path: &BlobPath,
@@ -104,13 +113,13 @@ fn already(
     progress: &Progress,
 ) -> Result<Stored, StoreError> {
     let stands = same_or_conflict(path, describe(&mut standing, path, progress)?, wanted)?;
-    standing.sync_all().map_err(|error| failed("write", path, &error))?;
-    durable(folder, path)?;
+    disk.sync(&standing).map_err(|error| failed("write", path, &error))?;
+    durable(disk, folder, path)?;
     Ok(stands)
 }
 
-fn durable(folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
-    match sync_folder(folder) {
+fn durable(disk: &Disk, folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
+    match disk.sync_folder(folder) {
         // Named, then deleted by somebody else with its folder: the put came first.
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         synced => synced.map_err(|error| failed("name", path, &error)),

@@ -7,26 +7,35 @@
 //! [`BlobStore::stat`] costs one pass over the file. Links that lead out of the store are never followed, and a link is
 //! never a blob. Folders that a delete leaves empty go with the blob.
 
+#[cfg(test)]
+mod crash_tests;
+mod disk;
 mod draft;
 mod failure;
+mod names;
 mod place;
 mod scratch;
+#[cfg(test)]
+mod sweep_tests;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 
+use self::disk::Disk;
 use self::draft::Draft;
+use self::names::Names;
 use self::place::Root;
-use self::scratch::Scratch;
-use super::intake::{self, Intake};
+use self::scratch::{SHOW_EVERY, Scratch};
+use super::intake::Intake;
 use super::{BlobPath, BlobStore, Opened, PutOptions, Source, StoreError, Stored};
 use crate::model::Progress;
 
@@ -44,9 +53,36 @@ pub(super) struct Directory {
 impl Directory {
     /// Opens a store, making its folder where it is missing. Blocks.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let root = Root::open(path)?;
-        let scratch = Scratch::open(root.path())?;
-        Ok(Self { root: Arc::new(root), scratch: Arc::new(scratch) })
+        Self::open_on(Disk::default(), path)
+    }
+
+    fn open_on(disk: Disk, path: &Path) -> io::Result<Self> {
+        let path = Root::make(path)?;
+        let scratch = Scratch::open(&path, disk.clone())?;
+        let names = scratch.names()?;
+        if matches!(names, Names::Folded(_)) {
+            tracing::warn!(folder = %path.display(), "its file system takes names for one that differ in case or accents only; \
+                the second of two such blobs is refused");
+        }
+        Ok(Self { root: Arc::new(Root::new(path, names, disk)), scratch: Arc::new(scratch) })
+    }
+
+    /// The next bytes of a body. While none come, other hosts are shown that this one lives.
+    async fn gather(&self, intake: &mut Intake<'_>) -> Result<Option<Bytes>, StoreError> {
+        let mut gather = pin!(intake.gather(BATCH));
+        loop {
+            match tokio::time::timeout(SHOW_EVERY, &mut gather).await {
+                Ok(batch) => return batch,
+                Err(_) => {
+                    let scratch = Arc::clone(&self.scratch);
+                    blocking(move || {
+                        scratch.show_life();
+                        Ok(())
+                    })
+                    .await?;
+                }
+            }
+        }
     }
 
     /// Does something with a blob's file.
@@ -55,7 +91,6 @@ impl Directory {
         path: &BlobPath,
         look: impl FnOnce(File, &BlobPath) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        intake::refuse_reserved(path)?;
         let (root, path) = (Arc::clone(&self.root), path.clone());
         blocking(move || look(root.find(&path)?, &path)).await
     }
@@ -71,11 +106,10 @@ impl BlobStore for Directory {
         options: &PutOptions,
         progress: &Progress,
     ) -> Result<Stored, StoreError> {
-        intake::refuse_reserved(path)?;
         let mut intake = Intake::new(source, options, progress)?;
         let (scratch, owned) = (Arc::clone(&self.scratch), path.clone());
         let mut draft = blocking(move || Draft::new(&scratch, owned)).await?;
-        while let Some(batch) = intake.gather(BATCH).await? {
+        while let Some(batch) = self.gather(&mut intake).await? {
             draft = blocking(move || draft.write(&batch)).await?;
             progress.touch();
         }
@@ -98,7 +132,6 @@ impl BlobStore for Directory {
     }
 
     async fn delete(&self, path: &BlobPath) -> Result<(), StoreError> {
-        intake::refuse_reserved(path)?;
         let (root, path) = (Arc::clone(&self.root), path.clone());
         blocking(move || root.remove(&path)).await
     }

@@ -1,23 +1,34 @@
 //! Where a blob lies below the store's folder. Paths arrive normalised; what is left to hold here is links: each folder
-//! on the way is looked at, and one that is a link is followed only when it stays in the store. Everything here blocks.
+//! on the way is looked at, and one that is a link is followed only when it stays in the store. It does not hold against
+//! somebody who may write in the store's folder and swaps folders for links between the look and the use; guests cannot
+//! make links. A folder in which nothing lies is nothing: a killed put may leave one, and it stands in no blob's way.
+//! Everything here blocks.
 
-use std::fs::{self, DirBuilder, File, Metadata};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::OFlags;
+
+use super::disk::{Disk, FOLDER_MODE};
 use super::failure::{failed, store_failed};
-use crate::storage::intake::RESERVED;
+use super::names::{Entry, Names};
+use crate::storage::path::{PATH_LIMIT, RESERVED};
 use crate::storage::{BlobPath, StoreError};
 
-/// Folders are for the host and its group.
-pub(super) const FOLDER_MODE: u32 = 0o750;
+/// Bytes of a whole path that the system takes.
+const SYSTEM_LIMIT: usize = if cfg!(target_os = "linux") { 4095 } else { 1023 };
+/// Opens neither what a link leads to nor a pipe that nobody writes to.
+const ONLY_FILES: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits().cast_signed();
 
 /// The folder of a store.
 pub(super) struct Root {
     /// Without links.
     path: PathBuf,
+    names: Names,
+    disk: Disk,
     /// Held while folders are made and removed, so that a folder another put has made is durable when this one sees it,
     /// and stays until the blob is in it.
     making: Mutex<()>,
@@ -29,6 +40,8 @@ pub(super) enum Found {
     Blob(File),
     /// A folder, which other blobs may lie in.
     Folder,
+    /// Nothing of this name, but something that the file system takes for it.
+    Twin,
     /// Nothing.
     Nothing,
 }
@@ -41,20 +54,26 @@ enum Missing {
 }
 
 impl Root {
-    /// Makes the folder where it is missing.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Makes the folder where it is missing, and says where it is without links.
+    pub(super) fn make(path: &Path) -> io::Result<PathBuf> {
         DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)?;
         let path = path.canonicalize()?;
+        // A blob's path that only one store has no room for would be refused by that one only.
+        let longest = SYSTEM_LIMIT - 1 - PATH_LIMIT;
+        if path.as_os_str().len() > longest {
+            let reason = format!("its whole path is longer than {longest} bytes, too long to have blobs below it");
+            return Err(io::Error::new(ErrorKind::InvalidFilename, reason));
+        }
         if let Some(parent) = path.parent() {
             // A parent that may not be read cannot be made durable by this user; that is no reason not to start.
-            let _ = sync_folder(parent);
+            let _ = Disk::default().sync_folder(parent);
         }
-        Ok(Self { path, making: Mutex::new(()) })
+        Ok(path)
     }
 
-    /// The folder itself.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The folder that [`Root::make`] has found.
+    pub(super) fn new(path: PathBuf, names: Names, disk: Disk) -> Self {
+        Self { path, names, disk, making: Mutex::new(()) }
     }
 
     /// The last segment of a path.
@@ -76,9 +95,9 @@ impl Root {
     pub(super) fn find(&self, path: &BlobPath) -> Result<File, StoreError> {
         let missing = || StoreError::NotFound(path.clone());
         let folder = self.folder(path, Missing::Report)?.ok_or_else(missing)?;
-        match Self::look(&folder.join(Self::name(path)), path)? {
+        match self.look(&folder.join(Self::name(path)), path)? {
             Found::Blob(file) => Ok(file),
-            Found::Folder | Found::Nothing => Err(missing()),
+            Found::Folder | Found::Twin | Found::Nothing => Err(missing()),
         }
     }
 
@@ -86,8 +105,8 @@ impl Root {
     pub(super) fn remove(&self, path: &BlobPath) -> Result<(), StoreError> {
         let Some(folder) = self.folder(path, Missing::Report)? else { return Ok(()) };
         let place = folder.join(Self::name(path));
-        let Found::Blob(_) = Self::look(&place, path)? else { return Ok(()) };
-        match fs::remove_file(&place).and_then(|()| sync_folder(&folder)) {
+        let Found::Blob(_) = self.look(&place, path)? else { return Ok(()) };
+        match self.disk.remove(&place).and_then(|()| self.disk.sync_folder(&folder)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(self.failed("remove", path, &folder, &error)),
             _ => {
                 self.prune(folder);
@@ -100,10 +119,37 @@ impl Root {
     /// put that comes between at most makes its folder once more. What cannot be removed stays.
     fn prune(&self, mut folder: PathBuf) {
         let _making = self.making();
-        while folder != self.path && folder.starts_with(&self.path) && fs::remove_dir(&folder).is_ok() && folder.pop() {
+        while folder != self.path
+            && folder.starts_with(&self.path)
+            && self.disk.remove_folder(&folder).is_ok()
+            && folder.pop()
+        {
             // The folder may come back after a crash, empty as it was.
-            let _ = sync_folder(&folder);
+            let _ = self.disk.sync_folder(&folder);
         }
+    }
+
+    /// Removes a folder in which no blob lies, however deep, and says whether it did. A put of another process that
+    /// loses its folder by this makes it once more.
+    pub(super) fn clear_empty(&self, folder: &Path) -> bool {
+        let _making = self.making();
+        self.without_blobs(folder)
+            .is_some_and(|folders| folders.iter().rev().all(|folder| self.disk.remove_folder(folder).is_ok()))
+    }
+
+    /// A folder and all below it, each before what it holds; `None` where anything else lies in one of them.
+    fn without_blobs(&self, folder: &Path) -> Option<Vec<PathBuf>> {
+        let mut folders = vec![folder.to_owned()];
+        let mut looked_at = 0;
+        while let Some(folder) = folders.get(looked_at) {
+            let entries = fs::read_dir(folder).ok()?;
+            looked_at += 1;
+            for entry in entries {
+                let entry = entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))?;
+                folders.push(entry.path());
+            }
+        }
+        Some(folders)
     }
 
     /// What an error in `folder` means: in the store's own, it is the store's.
@@ -112,17 +158,33 @@ impl Root {
     }
 
     /// What stands at a place whose folder was found by this type. Only a regular file is ever opened.
-    pub(super) fn look(place: &Path, path: &BlobPath) -> Result<Found, StoreError> {
-        match metadata(place, path)? {
-            None => Ok(Found::Nothing),
-            Some(metadata) if metadata.is_dir() => Ok(Found::Folder),
-            Some(metadata) if metadata.is_file() => match File::open(place) {
+    pub(super) fn look(&self, place: &Path, path: &BlobPath) -> Result<Found, StoreError> {
+        match self.entry(place, path)? {
+            Entry::Nothing => Ok(Found::Nothing),
+            Entry::Twin => Ok(Found::Twin),
+            Entry::There(metadata) if metadata.is_dir() => Ok(Found::Folder),
+            Entry::There(metadata) if metadata.is_file() => match open(place) {
                 Ok(file) => Ok(Found::Blob(file)),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(Found::Nothing),
                 Err(error) => Err(failed("read", path, &error)),
             },
-            Some(_) => Err(StoreError::Other(format!("what stands at {path} is a link or a device, not a blob"))),
+            Entry::There(_) => {
+                Err(StoreError::Other(format!("what stands at {path} is a link or a device, not a blob")))
+            }
         }
+    }
+
+    /// Refuses a path whose name the file system takes for another blob's, before anything is named so.
+    pub(super) fn refuse_twin(&self, place: &Path, path: &BlobPath) -> Result<(), StoreError> {
+        match self.names {
+            Names::Exact(_) => Ok(()),
+            Names::Folded(_) if matches!(self.entry(place, path)?, Entry::Twin) => Err(twin(path, Self::name(path))),
+            Names::Folded(_) => Ok(()),
+        }
+    }
+
+    fn entry(&self, place: &Path, path: &BlobPath) -> Result<Entry, StoreError> {
+        self.names.entry(place).map_err(|error| failed("find", path, &error))
     }
 
     /// The folder of a blob, free of links; `None` where one on the way is missing.
@@ -131,15 +193,17 @@ impl Root {
         let Some((parents, _)) = path.as_str().rsplit_once('/') else { return Ok(Some(folder)) };
         for segment in parents.split('/') {
             let next = folder.join(segment);
-            folder = match (metadata(&next, path)?, missing) {
-                (Some(metadata), _) if metadata.is_dir() => next,
-                (Some(metadata), _) if metadata.is_symlink() => self.followed(&next, path)?,
-                (None, Missing::Make) => {
-                    make(&folder, &next).map_err(|error| self.failed("make the folder of", path, &folder, &error))?;
+            folder = match (self.entry(&next, path)?, missing) {
+                (Entry::There(metadata), _) if metadata.is_dir() => next,
+                (Entry::There(metadata), _) if metadata.is_symlink() => self.followed(&next, path)?,
+                (Entry::Nothing, Missing::Make) => {
+                    let made = self.disk.make_folder(&folder, &next);
+                    made.map_err(|error| self.failed("make the folder of", path, &folder, &error))?;
                     next
                 }
-                (None, Missing::Report) | (Some(_), Missing::Report) => return Ok(None),
-                (Some(_), Missing::Make) => {
+                (_, Missing::Report) => return Ok(None),
+                (Entry::Twin, Missing::Make) => return Err(twin(path, segment)),
+                (Entry::There(_), Missing::Make) => {
                     return Err(StoreError::Other(format!("a blob stands on the way to {path}, at `{segment}`")));
                 }
             };
@@ -148,8 +212,12 @@ impl Root {
     }
 
     fn followed(&self, link: &Path, path: &BlobPath) -> Result<PathBuf, StoreError> {
-        let target = link.canonicalize().map_err(|error| failed("follow a link to", path, &error))?;
-        let inside = target.strip_prefix(&self.path).is_ok_and(|inside| !inside.starts_with(RESERVED));
+        let target = link.canonicalize().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StoreError::Other(format!("a link on the way to {path} leads nowhere")),
+            _ => failed("follow a link to", path, &error),
+        })?;
+        let inside =
+            target.strip_prefix(&self.path).is_ok_and(|inside| inside.iter().all(|segment| segment != RESERVED));
         match inside && target.is_dir() {
             true => Ok(target),
             false => Err(StoreError::Other(format!("a link on the way to {path} leads out of the store"))),
@@ -157,23 +225,13 @@ impl Root {
     }
 }
 
-/// Of the thing itself, not of what a link leads to. A file on the way means that nothing stands there.
-fn metadata(place: &Path, path: &BlobPath) -> Result<Option<Metadata>, StoreError> {
-    match fs::symlink_metadata(place) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(failed("find", path, &error)),
-    }
+fn open(place: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(ONLY_FILES).open(place)
 }
 
-fn make(parent: &Path, folder: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(parent),
-    }
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+fn twin(path: &BlobPath, segment: &str) -> StoreError {
+    StoreError::Other(format!(
+        "the file system does not tell {path} from a blob that stands already: at {segment:?} the two differ in case or \
+         accents only"
+    ))
 }

@@ -1,5 +1,6 @@
 //! What only a folder of this machine can get wrong.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -11,6 +12,9 @@ use futures::{StreamExt, stream};
 use tempfile::TempDir;
 
 use super::Directory;
+use super::disk::Disk;
+use super::names::{Names, caseless};
+use super::place::Root;
 use crate::model::{Progress, Secrets};
 use crate::storage::config::Config;
 use crate::storage::{self, BlobPath, BlobStore, PutOptions, Replace, StoreError, Stored};
@@ -48,9 +52,61 @@ fn files(folder: &Path) -> Vec<String> {
 async fn it_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::Directory { path: folder.path().join("store") };
-    let store = storage::open("cache", &config, &Secrets::default()).unwrap();
-    storage::contract::run(&store).await;
+    let open = || storage::open("cache", &config, &Secrets::default()).unwrap();
+    storage::contract::run_on_two(&open(), &open()).await;
     assert!(files(&folder.path().join("store/.lockgate")).is_empty(), "something is left in the hidden folder");
+}
+
+#[tokio::test]
+async fn a_name_of_a_message_is_the_files_name_and_nothing_is_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("a/b/store");
+    let store: Arc<dyn BlobStore> = Arc::new(Directory::open(&root).unwrap());
+    let put = storage::contract::names::put_all(&store).await;
+    drop(store);
+    let mut lie = paths(folder.path(), "");
+    assert!(lie.remove("a/b/store/.lockgate/lock"));
+    assert_eq!(put.iter().map(|path| format!("a/b/store/{path}")).collect::<BTreeSet<_>>(), lie);
+}
+
+/// The files below a folder by their paths from it.
+fn paths(folder: &Path, below: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder.join(below)).unwrap().map(Result::unwrap) {
+        let path = format!("{below}{}", entry.file_name().into_string().unwrap());
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(paths(folder, &format!("{path}/"))),
+            false => drop(found.insert(path)),
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn where_the_file_system_takes_two_names_for_one_the_second_blob_is_refused() {
+    let (folder, Directory { scratch, root: exact }) = opened();
+    let root = folder.path().canonicalize().unwrap().join("a/store");
+    drop(exact);
+    let folded = Root::new(root.clone(), Names::Folded(caseless), Disk::default());
+    let store = Directory { scratch, root: Arc::new(folded) };
+    put(&store, "Case/A.pdf", Replace::Refuse).await.unwrap();
+    for (at, differs) in [("Case/a.pdf", "a.pdf"), ("case/A.pdf", "case"), ("case/b", "case"), ("CASE", "CASE")] {
+        for replace in [Replace::Refuse, Replace::Overwrite] {
+            let refused = put(&store, at, replace).await.unwrap_err();
+            let reason = format!(
+                "the store failed: the file system does not tell {at} from a blob that stands already: at {differs:?} the \
+                 two differ in case or accents only"
+            );
+            assert_eq!(refused.to_string(), reason);
+        }
+        assert_eq!(store.stat(&path(at), &Progress::new()).await, Err(StoreError::NotFound(path(at))));
+        assert_eq!(store.open(&path(at)).await.err(), Some(StoreError::NotFound(path(at))));
+        store.delete(&path(at)).await.unwrap();
+    }
+    put(&store, "Case/B.pdf", Replace::Refuse).await.unwrap();
+    put(&store, "Case/A.pdf", Replace::Overwrite).await.unwrap();
+    let left = paths(&root, "").into_iter().filter(|path| !path.starts_with(".lockgate")).collect::<Vec<_>>();
+    assert_eq!(left, ["Case/A.pdf", "Case/B.pdf"]);
 }
 
 #[tokio::test]
@@ -72,7 +128,24 @@ async fn links_that_lead_out_are_not_followed() {
     symlink("..", root.join("up")).unwrap();
     symlink(outside.join("secret"), root.join("file")).unwrap();
     symlink(".lockgate", root.join("hidden")).unwrap();
-    for at in ["out/secret", "out/new", "out/sub/new", "up/x", "file", "hidden/lock", "hidden/x"] {
+    fs::create_dir_all(root.join("inner/.lockgate")).unwrap();
+    symlink("inner/.lockgate", root.join("other")).unwrap();
+    symlink("out/sub", root.join("chain")).unwrap();
+    symlink("/proc/self/root", root.join("magic")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    for at in [
+        "out/secret",
+        "out/new",
+        "out/sub/new",
+        "up/x",
+        "file",
+        "hidden/lock",
+        "hidden/x",
+        "other/lock",
+        "chain/x",
+        "magic/etc/passwd",
+        "dangling/x",
+    ] {
         for replace in [Replace::Refuse, Replace::Overwrite] {
             if at != "file" || replace == Replace::Refuse {
                 assert!(matches!(put(&store, at, replace).await, Err(StoreError::Other(_))), "put {at}");
@@ -82,6 +155,7 @@ async fn links_that_lead_out_are_not_followed() {
         assert!(matches!(store.open(&path(at)).await, Err(StoreError::Other(_))), "open {at}");
         assert!(matches!(store.delete(&path(at)).await, Err(StoreError::Other(_))), "delete {at}");
     }
+    assert!(!root.join("nowhere").exists());
     put(&store, "file", Replace::Overwrite).await.unwrap();
     assert!(fs::symlink_metadata(root.join("file")).unwrap().is_file(), "the link itself is replaced");
     assert_eq!(fs::read_to_string(outside.join("secret")).unwrap(), "secret");
@@ -167,17 +241,23 @@ async fn a_blob_and_a_folder_cannot_share_a_name() {
 }
 
 #[tokio::test]
-async fn a_path_too_long_for_the_file_system_is_said_to_be() {
+async fn the_longest_path_fits_below_the_longest_folder_and_a_longer_folder_is_refused_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut root = folder.path().to_owned();
-    // Up to the longest path that Linux takes, less than the longest path of a blob.
-    while root.as_os_str().len() < 4096 - 1000 {
-        root.push("d".repeat(200));
+    let longest = 4095 - 1 - 896;
+    while longest - root.as_os_str().len() > 201 {
+        root.push("d".repeat(150));
     }
+    root.push("d".repeat(longest - root.as_os_str().len() - 1));
     let store = Directory::open(&root).unwrap();
-    let deep = ["e".repeat(200), "f".repeat(200), "g".repeat(200), "h".repeat(200), "i".repeat(200)].join("/");
-    let refused = put(&store, &deep, Replace::Refuse).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Other(text) if text.contains("too long")), "{refused}");
+    let path =
+        [["e".repeat(199), "f".repeat(199), "g".repeat(199)].join("/"), "h".repeat(199), "i".repeat(96)].join("/");
+    assert_eq!((root.as_os_str().len(), path.len()), (longest, 896));
+    put(&store, &path, Replace::Refuse).await.unwrap();
+    drop(store);
+
+    let longer = Directory::open(&root.join("x")).err().unwrap();
+    assert_eq!(longer.to_string(), "its whole path is longer than 3198 bytes, too long to have blobs below it");
 }
 
 #[tokio::test]
@@ -189,37 +269,6 @@ async fn files_and_folders_are_closed_to_others() {
     for at in ["", "a", ".lockgate"] {
         assert_eq!(mode(at) & 0o7777 & !0o750, 0, "no more than 0750: {at:?}");
     }
-}
-
-#[tokio::test]
-async fn leftovers_of_a_killed_process_are_cleared_and_those_of_a_living_one_stay() {
-    let (folder, living) = opened();
-    let root = folder.path().join("a/store");
-    let hidden = root.join(".lockgate");
-    for killed in ["writer-killed", "writer-killed-while-starting"] {
-        fs::create_dir(hidden.join(killed)).unwrap();
-        fs::write(hidden.join(killed).join("put-half"), "half").unwrap();
-    }
-    fs::write(hidden.join("writer-killed/lock"), "").unwrap();
-    let (sender, source) = tokio::sync::mpsc::channel::<Result<Bytes, String>>(1);
-    let source = stream::unfold(source, |mut source| async { Some((source.recv().await?, source)) }).boxed();
-    let living = Arc::new(living);
-    let put = tokio::spawn({
-        let living = Arc::clone(&living);
-        async move { living.put(&path("x"), source, &PutOptions::default(), &Progress::new()).await }
-    });
-    for _ in 0..3 {
-        sender.send(Ok(Bytes::from_static(b"abc"))).await.unwrap();
-    }
-    assert_eq!(files(&hidden).len(), 3, "two halves and what is being put");
-
-    let other = Directory::open(&root).unwrap();
-    assert_eq!(files(&hidden).len(), 1, "only what is being put");
-    drop(sender);
-    assert_eq!(put.await.unwrap().unwrap().size, 9);
-    assert_eq!(other.stat(&path("x"), &Progress::new()).await.unwrap().size, 9);
-    drop((other, living));
-    assert_eq!(fs::read_dir(&hidden).unwrap().count(), 1, "only the lock of the folder itself");
 }
 
 #[test]

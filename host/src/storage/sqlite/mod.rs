@@ -199,4 +199,6 @@ fn closed() -> Error {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;
