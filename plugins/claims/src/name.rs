@@ -2,7 +2,7 @@
 //!
 //! | in a name | spelled |
 //! |---|---|
-//! | `:`, `\`, a control character; a dot or a space at its end | percent-encoded, as in URLs |
+//! | `:`, `\`, a control character, one that turns the direction of writing; a dot or a space at its end | percent-encoded, as in URLs |
 //! | what reads as one of these spellings already, such as `%3A` | with `%25` for its `%` |
 //! | more than 255 bytes | cut, with a part of its SHA-256, and its extension kept |
 //!
@@ -12,6 +12,8 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+
+use crate::field;
 
 /// The longest name, in bytes.
 const LIMIT: usize = 255;
@@ -39,21 +41,28 @@ fn encoded(name: &str) -> String {
     encoded
 }
 
-/// What the host refuses in a segment of a path.
+/// What the host refuses in a segment of a path, and what would show a name as another than it is.
 fn is_refused(c: char, is_last: bool) -> bool {
-    c.is_control() || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
+    field::is_control(c) || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
 }
 
 /// Whether a text begins with what this module would have written.
 fn is_spelling(text: &str) -> bool {
-    let Some((byte, rest)) = escape(text) else { return false };
-    let c = match (byte, escape(rest)) {
-        // The second half of Unicode's control characters has two bytes.
-        (0xC2, Some((second @ 0x80..=0x9F, _))) => char::from(second),
-        (0..0x80, _) => char::from(byte),
-        _ => return false,
-    };
-    c == '%' || is_refused(c, rest.is_empty())
+    escaped(text).is_some_and(|(c, rest)| c == '%' || is_refused(c, rest.is_empty()))
+}
+
+/// The character that a text begins with, percent-encoded, and what follows it.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while bytes.len() < 4 {
+        let (byte, after) = escape(rest)?;
+        bytes.push(byte);
+        rest = after;
+        if let Ok(read) = str::from_utf8(&bytes) {
+            return read.chars().next().map(|c| (c, rest));
+        }
+    }
+    None
 }
 
 /// The byte that a text begins with, percent-encoded, and what follows it.
@@ -119,6 +128,9 @@ mod tests {
             ("a\\b.jpg", "a%5Cb.jpg"),
             ("a\r\n\0.jpg", "a%0D%0A%00.jpg"),
             ("a\u{85}b", "a%C2%85b"),
+            ("a\u{202e}gpj.exe", "a%E2%80%AEgpj.exe"),
+            ("a\u{61c}b\u{2066}", "a%D8%9Cb%E2%81%A6"),
+            ("a%E2%80%AEb", "a%25E2%80%AEb"),
             ("a.", "a%2E"),
             ("a. ", "a.%20"),
             ("...", "..%2E"),
@@ -134,7 +146,10 @@ mod tests {
     /// R15: every name of up to four of these parts, for what would make two of them one stands among them.
     #[test]
     fn two_names_never_get_one_spelling() {
-        let parts = ["", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "x"];
+        let parts = [
+            "", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "\u{202e}", "%E2%80", "%AE",
+            "x",
+        ];
         let mut names = std::collections::BTreeSet::from([String::new()]);
         for _ in 0..4 {
             names = names.iter().flat_map(|name| parts.map(|part| format!("{name}{part}"))).collect();
@@ -142,7 +157,7 @@ mod tests {
         let mut seen = BTreeMap::new();
         for name in names {
             let is = spelled(&name);
-            assert!(!is.ends_with(['.', ' ']) && !is.contains([':', '\u{85}']), "{name:?} {is:?}");
+            assert!(!is.ends_with(['.', ' ']) && !is.contains([':', '\u{85}', '\u{202e}']), "{name:?} {is:?}");
             if let Some(other) = seen.insert(is.clone(), name.clone()) {
                 panic!("{name:?} and {other:?} are both {is:?}");
             }
