@@ -75,7 +75,7 @@ pub fn whole(kind: Kind, domain: Domain, url: &str) -> Value {
         }),
     };
     for (name, value) in of_kind.as_object().into_iter().flatten() {
-        message[name] = value.clone();
+        set(&mut message, name, value.clone());
     }
     message
 }
@@ -89,11 +89,17 @@ pub fn with(message: &Value, field: &str, text: &str) -> Vec<u8> {
 pub fn with_all(message: &Value, fields: &[(&str, String)]) -> Vec<u8> {
     let here = |number: usize| format!("<here {number}>");
     let mut message = message.clone();
-    fields.iter().enumerate().for_each(|(number, (field, _))| message[*field] = here(number).into());
+    fields.iter().enumerate().for_each(|(number, (field, _))| set(&mut message, field, here(number).into()));
     let fill = |message: String, (number, (_, text)): (usize, &(&str, String))| {
         message.replacen(&format!("\"{}\"", here(number)), text, 1)
     };
     fields.iter().enumerate().fold(message.to_string(), fill).into_bytes()
+}
+
+fn set(message: &mut Value, field: &str, value: Value) {
+    if let Some(fields) = message.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
 }
 
 /// Holds that each row is refused for its reason and nothing else, and that no reason tells what the message holds.
