@@ -76,6 +76,16 @@ pipelines:
         ),
     },
     Code {
+        word: "too-many",
+        kind: Error,
+        title: "more findings than anybody reads",
+        meaning: "A spec has more findings than are shown: the first hundred are, in the order of the files, and this \
+                  one says how many more there are.",
+        why: "One mistake near the start may give very many findings behind it.",
+        mend: "Mend those that are shown, then check again.",
+        examples: None,
+    },
+    Code {
         word: "unknown-key",
         kind: Error,
         title: "a key that no setting has",

@@ -131,8 +131,9 @@ fn no_word_is_explained_twice_as_the_same_and_none_is_left_empty() {
         for text in [code.meaning, code.why, code.mend] {
             assert!(text.ends_with('.') && !text.contains("  "), "{}: {text}", code.word);
         }
-        let is_finding = matches!(code.kind, Kind::Error | Kind::Warning);
-        assert_eq!(code.examples.is_some(), is_finding, "{}", code.word);
+        // An example of too many findings would be too long to read.
+        let has_examples = matches!(code.kind, Kind::Error | Kind::Warning) && code.word != "too-many";
+        assert_eq!(code.examples.is_some(), has_examples, "{}", code.word);
     }
 }
 
@@ -193,8 +194,8 @@ fn described(loaded: &Loaded) -> Descriptions {
 
 #[test]
 fn the_wrong_example_of_a_finding_gives_that_finding_alone_and_the_right_one_none() {
-    for code in findings() {
-        let Examples { wrong, right } = code.examples.unwrap();
+    for (code, examples) in findings().iter().filter_map(|code| Some((code, code.examples?))) {
+        let Examples { wrong, right } = examples;
         assert_eq!(found(wrong), [code.word], "the wrong example of {}", code.word);
         assert_eq!(found(right), [""; 0], "the right example of {}", code.word);
     }

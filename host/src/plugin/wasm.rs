@@ -16,7 +16,7 @@ use super::config::{Grants, Isolation};
 use super::slots::Slot;
 use super::{Attempt, CallError, Plugin};
 use crate::egress::Http;
-use crate::model::{Clock, Message, Outcome};
+use crate::model::{Clock, Message, Outcome, Verdict};
 use crate::storage::Stores;
 
 /// What a pipeline gives its plugin.
@@ -60,6 +60,9 @@ impl Pool {
     }
 
     async fn run(&self, message: &Message, attempt: Attempt) -> Result<Outcome, CallError> {
+        if let Some(refusal) = self.refusal(message) {
+            return Ok(refusal);
+        }
         let _permit = self.permits.acquire().await.map_err(|error| self.unstarted(error.to_string()))?;
         let taken = self.idle().pop();
         let mut slot = match taken {
@@ -71,6 +74,19 @@ impl Pool {
             self.idle().push(slot);
         }
         Ok(outcome)
+    }
+
+    /// A message that would fill an instance is refused before any instance traps on it: the other half of the memory
+    /// is for the guest, and what it makes of a message.
+    fn refusal(&self, message: &Message) -> Option<Outcome> {
+        let (size, most) = (message.size(), self.loaded.limits.memory.0 / 2);
+        (size > most).then(|| {
+            let plugin = &self.loaded.plugin;
+            let reason = format!(
+                "the message has {size} bytes, where half of `limits.memory` of plugin {plugin}, {most}, is the most"
+            );
+            Outcome::of(Verdict::Reject { code: "too-large".into(), reason })
+        })
     }
 
     async fn open(&self) -> Result<Slot, CallError> {

@@ -1,85 +1,89 @@
 //! The messages of ClaimX. Fields that are not known are passed over.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::{End, File, NonBlank, Status, text, without_query};
+use crate::{End, File, Metadata, NonBlank, Status, field, without_query};
 
 /// Fetch this file. Lies in `claimx-downloads-pending`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Task {
     /// The medium's number.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub media_id: NonBlank,
     /// The project's.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub project_id: NonBlank,
     /// Where the file is; the link expires.
+    #[serde(deserialize_with = "field::url")]
     pub download_url: NonBlank,
     /// Where it is to go, without the media id.
     pub blob_path: NonBlank,
     /// As its event named it, such as `jpg`.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::text")]
     pub file_type: String,
     /// As its event named it.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::text")]
     pub file_name: String,
     /// Which event it came from.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub trace_id: NonBlank,
     /// Attempts before this message was written.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::or_default")]
     pub retry_count: u32,
     /// When the link expires.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "field::optional_text")]
     pub expires_at: Option<String>,
     /// How often the link was asked for again.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::or_default")]
     pub refresh_count: u32,
     /// Whatever the writer added.
     #[serde(default)]
-    pub metadata: Option<Value>,
+    pub metadata: Option<Metadata>,
 }
 
 /// This file was fetched. Lies in `claimx-downloads-cached`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Cached {
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub media_id: NonBlank,
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub project_id: NonBlank,
     /// As in the task: it takes the link to fetch the file again.
+    #[serde(deserialize_with = "field::url")]
     pub download_url: NonBlank,
     /// The task's `blob_path`.
     pub destination_path: NonBlank,
     /// Where the file lies in the cache store.
+    #[serde(deserialize_with = "field::filled")]
     pub local_cache_path: String,
     /// Its size.
     pub bytes_downloaded: u64,
     /// SHA-256 of its content, in lower-case hex.
+    #[serde(deserialize_with = "field::sha256")]
     pub sha256: String,
     /// Its media type.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "field::media_type")]
     pub content_type: Option<String>,
     /// As in the task.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::text")]
     pub file_type: String,
     /// As in the task.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::text")]
     pub file_name: String,
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub trace_id: NonBlank,
     /// When.
+    #[serde(deserialize_with = "field::moment")]
     pub downloaded_at: String,
     /// As in the task, for the case that the file must be fetched again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "field::optional_text", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
     /// As in the task, for the case that the file must be fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Value>,
+    pub metadata: Option<Metadata>,
 }
 
 /// How an attachment ended. Lies in `claimx-downloads-results`.

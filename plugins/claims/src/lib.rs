@@ -8,9 +8,13 @@
 mod cached;
 pub mod claimx;
 mod failure;
+mod field;
+mod metadata;
 mod name;
 pub mod paths;
 mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 pub mod verisk;
 
@@ -23,8 +27,10 @@ use serde::{Deserialize, Serialize};
 
 pub use cached::Cached;
 pub use failure::{Failure, Next};
+pub use field::NonBlank;
+pub use metadata::Metadata;
 pub use task::{File, Task};
-pub use text::{NonBlank, instant, without_query};
+pub use text::{instant, without_query};
 
 /// Whose attachments they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]

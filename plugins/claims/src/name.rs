@@ -2,7 +2,7 @@
 //!
 //! | in a name | spelled |
 //! |---|---|
-//! | `:`, `\`, a control character, one for private use or none at all; a dot or a space at its end | percent-encoded, as in URLs |
+//! | `:`, `\`, a control character, one that turns the direction of writing, one for private use or none at all; a dot or a space at its end | percent-encoded, as in URLs |
 //! | what reads as one of these spellings already, such as `%3A` | with `%25` for its `%` |
 //! | more than 255 bytes | cut, with a part of its SHA-256, and its extension kept |
 //!
@@ -12,6 +12,8 @@
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+
+use crate::field;
 
 /// The longest name, in bytes.
 const LIMIT: usize = 255;
@@ -39,9 +41,9 @@ fn encoded(name: &str) -> String {
     encoded
 }
 
-/// What the host refuses in a segment of a path.
+/// What the host refuses in a segment of a path, and what would show a name as another than it is.
 fn is_refused(c: char, is_last: bool) -> bool {
-    c.is_control() || is_no_text(c) || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
+    field::is_control(c) || is_no_text(c) || matches!(c, ':' | '\\') || (is_last && matches!(c, '.' | ' '))
 }
 
 /// What Unicode keeps for private use, or says will never be a character.
@@ -52,18 +54,21 @@ fn is_no_text(c: char) -> bool {
 
 /// Whether a text begins with what this module would have written.
 fn is_spelling(text: &str) -> bool {
-    let Some((first, mut rest)) = escape(text) else { return false };
-    let mut bytes = vec![first];
-    // A character beyond ASCII is spelled byte by byte.
-    while bytes.len() < 4
-        && str::from_utf8(&bytes).is_err()
-        && let Some((next, after)) = escape(rest)
-    {
-        bytes.push(next);
+    escaped(text).is_some_and(|(c, rest)| c == '%' || is_refused(c, rest.is_empty()))
+}
+
+/// The character that a text begins with, percent-encoded, and what follows it.
+fn escaped(text: &str) -> Option<(char, &str)> {
+    let (mut bytes, mut rest) = (Vec::new(), text);
+    while bytes.len() < 4 {
+        let (byte, after) = escape(rest)?;
+        bytes.push(byte);
         rest = after;
+        if let Ok(read) = str::from_utf8(&bytes) {
+            return read.chars().next().map(|c| (c, rest));
+        }
     }
-    let c = str::from_utf8(&bytes).ok().and_then(|text| text.chars().next());
-    c.is_some_and(|c| c == '%' || is_refused(c, rest.is_empty()))
+    None
 }
 
 /// The byte that a text begins with, percent-encoded, and what follows it.
@@ -133,6 +138,9 @@ mod tests {
             ("a\u{10fffd}b", "a%F4%8F%BF%BDb"),
             ("a\u{ffff}", "a%EF%BF%BF"),
             ("a%EF%80%A2b", "a%25EF%80%A2b"),
+            ("a\u{202e}gpj.exe", "a%E2%80%AEgpj.exe"),
+            ("a\u{61c}b\u{2066}", "a%D8%9Cb%E2%81%A6"),
+            ("a%E2%80%AEb", "a%25E2%80%AEb"),
             ("a.", "a%2E"),
             ("a. ", "a.%20"),
             ("...", "..%2E"),
@@ -149,7 +157,8 @@ mod tests {
     #[test]
     fn two_names_never_get_one_spelling() {
         let parts = [
-            "", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "x", "\u{e000}", "%EE", "%80",
+            "", ":", "%", "3", "A", "%3A", "25", "2E", ".", " ", "\u{85}", "%C2", "%85", "\u{202e}", "%E2%80", "%AE",
+            "x", "\u{e000}", "%EE", "%80",
         ];
         let mut names = std::collections::BTreeSet::from([String::new()]);
         for _ in 0..4 {
@@ -158,7 +167,7 @@ mod tests {
         let mut seen = BTreeMap::new();
         for name in names {
             let is = spelled(&name);
-            assert!(!is.ends_with(['.', ' ']) && !is.contains([':', '\u{85}']), "{name:?} {is:?}");
+            assert!(!is.ends_with(['.', ' ']) && !is.contains([':', '\u{85}', '\u{202e}']), "{name:?} {is:?}");
             if let Some(other) = seen.insert(is.clone(), name.clone()) {
                 panic!("{name:?} and {other:?} are both {is:?}");
             }

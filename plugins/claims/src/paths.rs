@@ -9,29 +9,45 @@
 
 use crate::{Domain, Failure, name};
 
+/// The longest path that every store takes, in bytes.
+const LIMIT: usize = 1024;
+
 /// Where a fetched file waits for its upload. The path says all of an attachment's identity: siblings of one event,
 /// and two events of one medium, never meet.
 pub fn cached(domain: Domain, trace_id: &str, media_id: &str, blob_path: &str) -> Result<String, Failure> {
     let (_, name) = split(blob_path)?;
     let (trace_id, media_id) = (segment("trace_id", trace_id)?, segment("media_id", media_id)?);
-    Ok(format!("{}/{trace_id}/{media_id}/{name}", domain.name()))
+    limited(format!("{}/{trace_id}/{media_id}/{name}", domain.name()))
 }
 
 /// Where a file stays: two files of one name in one folder do not meet either.
 pub fn destination(destination_path: &str, media_id: &str) -> Result<String, Failure> {
     let (folder, name) = split(destination_path)?;
     let media_id = segment("media_id", media_id)?;
-    Ok(if folder.is_empty() { format!("{media_id}/{name}") } else { format!("{folder}/{media_id}/{name}") })
+    limited(if folder.is_empty() { format!("{media_id}/{name}") } else { format!("{folder}/{media_id}/{name}") })
+}
+
+fn limited(path: String) -> Result<String, Failure> {
+    match path.len() {
+        0..=LIMIT => Ok(path),
+        long => Err(invalid(&format!("the path in the store would have {long} bytes, where {LIMIT} are the most"))),
+    }
+}
+
+/// Whether a path stays in its store, as far as a plugin can say it. Stores look closer.
+pub fn within(field: &str, path: &str) -> Result<(), Failure> {
+    if path.starts_with('/') {
+        return Err(invalid(&format!("{field} begins with `/`: it must be a path in its store")));
+    }
+    if path.split('/').any(|segment| segment == "..") {
+        return Err(invalid(&format!("{field} holds `..`: it could lead out of its store")));
+    }
+    Ok(())
 }
 
 /// Folder and file name of a path.
 fn split(path: &str) -> Result<(String, String), Failure> {
-    if path.starts_with('/') {
-        return Err(invalid("the destination begins with `/`: it must be a path in its store"));
-    }
-    if path.split('/').any(|segment| segment == "..") {
-        return Err(invalid("the destination holds `..`: it could lead out of its store"));
-    }
+    within("the destination", path)?;
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name.trim() {
         "" | "." => Err(invalid("the destination ends without a file name")),
@@ -102,6 +118,14 @@ mod tests {
             assert_eq!(failure.code, "path-invalid", "{path}");
             assert!(cached(Domain::Claimx, "t", "7", path).is_err(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_path_that_no_store_takes_is_refused_by_its_length() {
+        let long = |bytes: usize| format!("{}/x.pdf", "a/".repeat(bytes / 2));
+        assert_eq!(destination(&long(1016), "7").unwrap().len(), 1023);
+        let failure = destination(&long(1018), "7").unwrap_err();
+        assert_eq!(failure.reason, "the path in the store would have 1025 bytes, where 1024 are the most");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use lockgate_plugin::Message;
 use serde_json::{Value, json};
 
+use crate::testing::{Kind, check, odd, unreadable, whole, with, with_all};
 use crate::{Cached, Domain, End, File, Status, Task};
 
 const URL: &str = "https://www.claimxperience.com/service/media/81530077?filename=kitchen.jpg&sign=SECRET";
@@ -34,7 +35,7 @@ fn task(domain: Domain, value: &Value) -> Result<Task, String> {
 }
 
 fn cached(domain: Domain, value: &Value) -> Cached {
-    let file = File { path: "c/p".into(), bytes: 7, sha256: "ab".into(), content_type: Some("image/jpeg".into()) };
+    let file = File { path: "c/p".into(), bytes: 7, sha256: "ab".repeat(32), content_type: Some("image/jpeg".into()) };
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_772_460_316);
     task(domain, value).unwrap().into_cached(file, at)
 }
@@ -71,7 +72,7 @@ fn a_cached_message_of_claimx_has_its_fields_and_the_hash() {
         ("destination_path", json!("6120457/media/kitchen.jpg")),
         ("local_cache_path", json!("c/p")),
         ("bytes_downloaded", json!(7)),
-        ("sha256", json!("ab")),
+        ("sha256", json!("ab".repeat(32))),
         ("content_type", json!("image/jpeg")),
         ("downloaded_at", json!("2026-03-02T14:05:16+00:00")),
     ] {
@@ -93,7 +94,7 @@ fn a_cached_message_of_verisk_has_its_fields_and_the_hash() {
         ("destination_path", blob_path),
         ("local_cache_path", json!("c/p")),
         ("bytes_downloaded", json!(7)),
-        ("sha256", json!("ab")),
+        ("sha256", json!("ab".repeat(32))),
         ("content_type", json!("image/jpeg")),
         ("downloaded_at", json!("2026-03-02T14:05:16+00:00")),
     ] {
@@ -196,44 +197,61 @@ fn what_is_optional_may_be_null_and_ids_may_be_numbers() {
         assert_eq!(cached(domain, &value).to_task(), read);
         let mut null = value.clone();
         null["media_id"] = json!(null);
-        assert!(task(domain, &null).unwrap_err().contains("at `media_id`: invalid type: null"));
+        assert!(
+            task(domain, &null).unwrap_err().contains("at `media_id`: expected a text or a whole number, found null")
+        );
         null["media_id"] = json!(1.5);
-        assert!(task(domain, &null).unwrap_err().contains("at `media_id`: invalid type: floating point"));
+        assert!(
+            task(domain, &null)
+                .unwrap_err()
+                .contains("at `media_id`: expected a text or a whole number, found a number that is not whole")
+        );
     }
     let mut version = verisk_task();
     version["estimate_version"] = json!(3);
     assert_eq!(task(Domain::Verisk, &version), task(Domain::Verisk, &verisk_task()));
 }
 
+/// R9, R31: the whole table, of both messages of both domains.
 #[test]
-fn what_is_required_is_named_when_missing_blank_or_of_another_type() {
-    let claimx = ["media_id", "project_id", "download_url", "blob_path", "trace_id"];
-    let verisk = [
-        "trace_id",
-        "media_id",
-        "attachment_url",
-        "blob_path",
-        "status_subtype",
-        "file_type",
-        "assignment_id",
-        "event_type",
-        "event_subtype",
-        "original_timestamp",
-    ];
-    let of = |domain, value: fn() -> Value, names: &[&'static str]| -> Vec<_> {
-        names.iter().map(|name| (domain, value(), *name)).collect()
-    };
-    let cases = [of(Domain::Claimx, claimx_task, &claimx), of(Domain::Verisk, verisk_task, &verisk)].concat();
-    for (domain, whole, name) in cases {
-        let with = |value: Value| {
-            let mut changed = whole.clone();
-            changed[name] = value;
-            task(domain, &changed).unwrap_err()
-        };
-        let mut without = whole.clone();
-        without.as_object_mut().unwrap().remove(name);
-        assert!(task(domain, &without).unwrap_err().contains(&format!("missing field `{name}`")));
-        assert!(with(json!(" ")).contains(&format!("at `{name}`: it is blank")), "{}", with(json!(" ")));
-        assert!(with(json!([1])).contains(&format!("at `{name}`: invalid type")), "{}", with(json!([1])));
+fn what_cannot_be_read_is_refused_with_field_and_reason_and_nothing_of_its_content() {
+    for domain in [Domain::Claimx, Domain::Verisk] {
+        let refused = |error: lockgate_plugin::json::Error| (error.code().to_owned(), error.to_string());
+        let (tasks, cached) = (unreadable(Kind::Task, domain), unreadable(Kind::Cached, domain));
+        assert!(tasks.len() > 140 && cached.len() > 170, "{} {}", tasks.len(), cached.len());
+        check(&tasks, |message| Task::parse(domain, &message).map_err(refused).unwrap_err());
+        check(&cached, |message| Cached::parse(domain, &message).map_err(refused).unwrap_err());
+    }
+}
+
+/// R37.
+#[test]
+fn what_is_odd_but_right_is_read() {
+    for domain in [Domain::Claimx, Domain::Verisk] {
+        for kind in [Kind::Task, Kind::Cached] {
+            for (name, fields) in odd(kind, domain) {
+                let message = Message::new(with_all(&whole(kind, domain, "https://h/a.pdf"), &fields));
+                let read = match kind {
+                    Kind::Task => Task::parse(domain, &message).map(|_| ()),
+                    Kind::Cached => Cached::parse(domain, &message).map(|_| ()),
+                };
+                assert_eq!(read, Ok(()), "{name}");
+            }
+        }
+    }
+}
+
+/// Through a task, its cached message and back.
+#[test]
+fn metadata_goes_along_digit_by_digit() {
+    const METADATA: &str = "{ \"a\": 18446744073709551616.50, \"b\": \"\\u0000\" }";
+    for (domain, value) in [(Domain::Claimx, claimx_task()), (Domain::Verisk, verisk_task())] {
+        let read = Task::parse(domain, &Message::new(with(&value, "metadata", METADATA))).unwrap();
+        let file = File { path: "c/p".into(), bytes: 7, sha256: "ab".repeat(32), content_type: None };
+        let cached = read.clone().into_cached(file, SystemTime::UNIX_EPOCH).to_emission("cached").unwrap();
+        let back = Cached::parse(domain, &Message::new(cached.payload)).unwrap().to_task();
+        assert_eq!(back, read);
+        let written = String::from_utf8(back.to_emission("downloads").unwrap().payload).unwrap();
+        assert!(written.contains(&format!("\"metadata\":{METADATA}")), "{written}");
     }
 }

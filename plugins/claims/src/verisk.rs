@@ -1,20 +1,20 @@
 //! The messages of Verisk. Fields that are not known are passed over.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{End, File, NonBlank, Status, text, without_query};
+use crate::{End, File, Metadata, NonBlank, Status, field, without_query};
 
 /// Fetch this file. Lies in `verisk-downloads-pending`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Task {
     /// Which event it came from.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub trace_id: NonBlank,
     /// The attachment's id, made of trace id and URL.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub media_id: NonBlank,
     /// Where the file is; presigned, once.
+    #[serde(deserialize_with = "field::url")]
     pub attachment_url: NonBlank,
     /// Where it is to go, without the media id.
     pub blob_path: NonBlank,
@@ -23,46 +23,50 @@ pub struct Task {
     /// The upper-case extension, such as `PDF`, or `UNKNOWN`.
     pub file_type: NonBlank,
     /// The assignment's number.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub assignment_id: NonBlank,
     /// Of an estimate, its version.
-    #[serde(default, deserialize_with = "text::optional_id")]
+    #[serde(default, deserialize_with = "field::optional_id")]
     pub estimate_version: Option<String>,
     /// Attempts before this message was written.
-    #[serde(default, deserialize_with = "text::or_default")]
+    #[serde(default, deserialize_with = "field::or_default")]
     pub retry_count: u32,
     /// The domain.
     pub event_type: NonBlank,
     /// What happened, again.
     pub event_subtype: NonBlank,
     /// When it happened.
+    #[serde(deserialize_with = "field::moment")]
     pub original_timestamp: NonBlank,
     /// Whatever the writer added.
-    #[serde(default, deserialize_with = "text::or_default")]
-    pub metadata: Map<String, Value>,
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub metadata: Metadata,
 }
 
 /// This file was fetched. Lies in `verisk-downloads-cached`.
 #[derive(Clone, PartialEq, Debug, Deserialize, Serialize)]
 pub struct Cached {
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub trace_id: NonBlank,
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub media_id: NonBlank,
     /// As in the task: it takes the link to fetch the file again.
+    #[serde(deserialize_with = "field::url")]
     pub attachment_url: NonBlank,
     /// The task's `blob_path`.
     pub destination_path: NonBlank,
     /// Where the file lies in the cache store.
+    #[serde(deserialize_with = "field::filled")]
     pub local_cache_path: String,
     /// Its size.
     pub bytes_downloaded: u64,
     /// SHA-256 of its content, in lower-case hex.
+    #[serde(deserialize_with = "field::sha256")]
     pub sha256: String,
     /// Its media type.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "field::media_type")]
     pub content_type: Option<String>,
     /// As in the task.
     pub event_type: NonBlank,
@@ -73,17 +77,19 @@ pub struct Cached {
     /// As in the task.
     pub file_type: NonBlank,
     /// As in the task.
-    #[serde(deserialize_with = "text::id")]
+    #[serde(deserialize_with = "field::id")]
     pub assignment_id: NonBlank,
     /// As in the task.
+    #[serde(deserialize_with = "field::moment")]
     pub original_timestamp: NonBlank,
     /// When.
+    #[serde(deserialize_with = "field::moment")]
     pub downloaded_at: String,
     /// As in the task.
-    #[serde(default, deserialize_with = "text::or_default")]
-    pub metadata: Map<String, Value>,
+    #[serde(default, deserialize_with = "field::or_default")]
+    pub metadata: Metadata,
     /// As in the task, for the case that the file must be fetched again.
-    #[serde(default, deserialize_with = "text::optional_id", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "field::optional_id", skip_serializing_if = "Option::is_none")]
     pub estimate_version: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use claims::testing::{Bad, Kind, SENTINEL, check, misleading, odd, unreadable, with_all};
 use lockgate_plugin::testing::{Answer, Attempt, Host, Operation, Plugin};
 use lockgate_plugin::{Verdict, http::Reach};
 use serde_json::{Value, json};
@@ -184,17 +185,44 @@ fn siblings_of_one_event_never_meet() {
     assert_eq!(bench.host.paths("cache").len(), 2);
 }
 
-/// R9.
+/// R9, R31: the whole table.
 #[test]
-fn what_cannot_be_read_is_rejected_with_the_field() {
+fn every_bad_message_is_rejected_with_its_reason_before_anything_is_done() {
     for domain in BOTH {
         let bench = bench(domain, [pdf()]);
-        let mut task = task(domain);
-        task["blob_path"] = json!(7);
-        for (payload, field) in [(task.to_string(), "`blob_path`"), ("not JSON".into(), "line 1")] {
-            let outcome = bench.plugin.call(Message::new(payload));
-            assert_eq!((code(&outcome), outcome.emit.len()), ("payload-invalid", 0));
-            assert!(matches!(outcome.verdict, Verdict::Reject { reason, .. } if reason.contains(field)));
+        let refused = |message| {
+            let outcome = bench.plugin.call(message);
+            (code(&outcome).to_owned(), reason(&outcome).to_owned())
+        };
+        check(&unreadable(Kind::Task, domain), refused);
+        check(&misleading(Kind::Task, domain), refused);
+        assert!(bench.host.requests().is_empty());
+        assert_eq!(bench.host.paths("cache"), Vec::<String>::new());
+        assert!(!format!("{:?}", bench.host.lines()).contains(SENTINEL));
+    }
+}
+
+/// What cannot be read names no attachment, so it has no result; what leads nowhere has one, as every failure has.
+#[test]
+fn only_a_message_that_can_be_read_has_a_result() {
+    for (domain, count) in [(Domain::Claimx, 0), (Domain::Verisk, 1)] {
+        let bench = bench(domain, [pdf()]);
+        let results = |rows: Vec<Bad>| -> Vec<usize> {
+            rows.into_iter().map(|row| bench.plugin.call(Message::new(row.payload)).emit.len()).collect()
+        };
+        assert!(results(unreadable(Kind::Task, domain)).iter().all(|emitted| *emitted == 0));
+        assert!(results(misleading(Kind::Task, domain)).iter().all(|emitted| *emitted == count));
+    }
+}
+
+/// R37.
+#[test]
+fn an_odd_message_is_fetched_as_any_other() {
+    for domain in BOTH {
+        for (name, fields) in odd(Kind::Task, domain) {
+            let bench = bench(domain, [pdf()]);
+            let outcome = bench.plugin.call(Message::new(with_all(&task(domain), &fields)));
+            assert!(outcome.is_done(), "{name}: {:?}", outcome.verdict);
         }
     }
 }

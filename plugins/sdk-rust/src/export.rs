@@ -87,5 +87,5 @@ impl<W: Worker> Instance<W> {
 /// Reads a config. None at all reads as an empty one.
 fn config<C: serde::de::DeserializeOwned>(text: &str) -> Result<C, String> {
     let text = if text.trim() == "null" { "{}" } else { text };
-    json::located(text.as_bytes()).map_err(|(path, reason)| format!("{}{reason}", json::at(&path)))
+    json::configured(text)
 }

@@ -150,7 +150,8 @@ impl Response {
     pub async fn json<T: DeserializeOwned>(self, max: u32) -> Result<T, Error> {
         let endpoint = self.origin.endpoint.clone();
         let body = self.bytes(max).await?;
-        json::parse(&body).map_err(|error| Error::Other(format!("endpoint {endpoint} answered oddly: {error}")))
+        json::parse_at_most(&body, body.len())
+            .map_err(|error| Error::Other(format!("endpoint {endpoint} answered oddly: {error}")))
     }
 }
 

@@ -73,6 +73,7 @@ impl Upload {
     /// Sees to it that the file stands at its destination, or is fetched again; gives the message that says so.
     async fn settle(&self, cached: &Cached, context: &Context, message: &Message) -> Result<Emission, Failure> {
         let path = paths::destination(cached.destination_path(), cached.media_id())?;
+        paths::within("`local_cache_path`", cached.local_cache_path())?;
         match self.upload(cached, &path).await? {
             Uploaded::Stands => {
                 log::info!(trace_id = cached.trace_id(), media_id = cached.media_id(), bytes = cached.bytes(); "uploaded");

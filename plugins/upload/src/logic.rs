@@ -77,13 +77,14 @@ mod tests {
     fn cached() -> Cached {
         let cached = json!({
             "media_id": "m", "project_id": "p", "download_url": "u", "destination_path": "a/b",
-            "local_cache_path": "c/d", "bytes_downloaded": 3, "sha256": "ab", "trace_id": "t", "downloaded_at": "now",
+            "local_cache_path": "c/d", "bytes_downloaded": 3, "sha256": "ab".repeat(32),
+            "trace_id": "t", "downloaded_at": "2026-03-02T14:05:16Z",
         });
         Cached::parse(Domain::Claimx, &Message::new(cached.to_string())).unwrap()
     }
 
     fn stored(size: u64, sha256: &str) -> Stored {
-        Stored { size, sha256: sha256.into(), etag: None, content_type: None }
+        Stored { size, sha256: sha256.repeat(32), etag: None, content_type: None }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use claims::testing::{Kind, SENTINEL, check, misleading, odd, unreadable, with_all};
 use lockgate_plugin::Verdict;
 use lockgate_plugin::testing::{Attempt, Host, Operation, Plugin};
 use serde_json::{Value, json};
@@ -306,17 +307,44 @@ fn a_passing_failure_is_a_retry_and_on_the_last_attempt_a_rejection_with_its_res
     }
 }
 
-/// R9.
+/// R9, R31: the whole table.
 #[test]
-fn what_cannot_be_read_is_rejected_with_the_field() {
+fn every_bad_message_is_rejected_with_its_reason_before_anything_is_done() {
     for domain in BOTH {
-        let mut cached = cached(domain);
-        cached["bytes_downloaded"] = json!("many");
-        let outcome = bench(domain, None).plugin.call(Message::new(cached.to_string()));
-        assert!(outcome.emit.is_empty());
-        let Verdict::Reject { code, reason } = outcome.verdict else { panic!("{outcome:?}") };
-        assert_eq!(code, "payload-invalid");
-        assert!(reason.contains("`bytes_downloaded`") && !reason.contains("many"), "{reason}");
+        let bench = bench(domain, None);
+        let refused = |message| match bench.plugin.call(message).verdict {
+            Verdict::Reject { code, reason } => (code, reason),
+            other => panic!("{other:?}"),
+        };
+        check(&unreadable(Kind::Cached, domain), refused);
+        check(&misleading(Kind::Cached, domain), refused);
+        assert!(!format!("{:?}", bench.host.lines()).contains(SENTINEL));
+    }
+}
+
+/// What cannot be read names no attachment, so it has no result; what leads nowhere has one, as every failure has.
+#[test]
+fn only_a_message_that_can_be_read_has_a_result() {
+    for domain in BOTH {
+        let bench = bench(domain, None);
+        for row in unreadable(Kind::Cached, domain) {
+            assert!(bench.plugin.call(Message::new(row.payload)).emit.is_empty(), "{}", row.name);
+        }
+        for row in misleading(Kind::Cached, domain) {
+            failed(&bench.plugin.call(Message::new(row.payload)), "path-invalid");
+        }
+    }
+}
+
+/// R37.
+#[test]
+fn an_odd_message_is_uploaded_as_any_other() {
+    for domain in BOTH {
+        for (name, fields) in odd(Kind::Cached, domain) {
+            let bench = bench(domain, Some(FILE));
+            let outcome = bench.plugin.call(Message::new(with_all(&cached(domain), &fields)));
+            assert!(outcome.is_done() && outcome.emit[0].output == "results", "{name}: {:?}", outcome.verdict);
+        }
     }
 }
 
@@ -330,7 +358,7 @@ fn a_path_that_leads_out_of_its_store_is_rejected() {
     }
     let mut cached = cached(Domain::Claimx);
     cached["local_cache_path"] = json!("../../etc/passwd");
-    failed(&bench(Domain::Claimx, None).plugin.call(Message::new(cached.to_string())), "denied");
+    failed(&bench(Domain::Claimx, None).plugin.call(Message::new(cached.to_string())), "path-invalid");
 }
 
 #[test]

@@ -181,12 +181,17 @@ impl Lockgate {
 
     /// Writes messages to a topic.
     pub async fn send(&self, topic: &str, messages: &[Outgoing]) -> anyhow::Result<()> {
+        self.send_records(topic, messages).await
+    }
+
+    /// Writes records to a topic, each in any form that the program reads.
+    pub async fn send_records<T: Serialize>(&self, topic: &str, records: &[T]) -> anyhow::Result<()> {
         let mut command = self.command(["send", topic, "--records"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().context("no standard input")?;
         let mut lines = Vec::new();
-        for message in messages {
-            serde_json::to_writer(&mut lines, message)?;
+        for record in records {
+            serde_json::to_writer(&mut lines, record)?;
             lines.push(b'\n');
         }
         // Where it stops reading, its exit code says more than our broken pipe.

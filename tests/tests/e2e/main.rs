@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod faulty;
 mod hosts;
+mod messages;
 mod operators;
 mod process;
 mod scene;
