@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a broken promise is meant to panic")]
 
 mod concurrent;
-pub(in crate::storage) mod names;
+pub mod names;
 mod puts;
 
 use std::sync::Arc;

@@ -8,13 +8,15 @@ use super::{Suite, noise};
 use crate::storage::{BlobPath, Replace};
 
 /// A name of a message.
-pub(in crate::storage) struct Name {
-    pub(in crate::storage) text: String,
-    pub(in crate::storage) becomes: Becomes,
+pub struct Name {
+    /// As the message has it.
+    pub text: String,
+    /// What becomes of it.
+    pub becomes: Becomes,
 }
 
 /// What becomes of a name.
-pub(in crate::storage) enum Becomes {
+pub enum Becomes {
     /// A path of exactly this name.
     Itself,
     /// A path of another name.
@@ -190,7 +192,7 @@ const KEPT: &[&str] = &[
 ];
 
 /// All of them.
-pub(in crate::storage) fn table() -> Vec<Name> {
+pub fn table() -> Vec<Name> {
     let refused = REFUSED.iter().flat_map(|(reason, texts)| texts.iter().map(move |text| (*text, *reason)));
     let refused = refused.map(|(text, reason)| Name { text: text.to_owned(), becomes: Becomes::Refused(reason) });
     let normalised =
@@ -223,7 +225,7 @@ fn sizes() -> impl Iterator<Item = Name> {
 }
 
 /// The paths that come of the table.
-pub(in crate::storage) fn paths() -> BTreeSet<BlobPath> {
+pub fn paths() -> BTreeSet<BlobPath> {
     table().iter().filter_map(|name| BlobPath::parse(&name.text).ok()).collect()
 }
 
@@ -257,7 +259,7 @@ impl Suite {
 
 /// Puts a blob under every name of the table and says which paths those are, for a test that looks at what became of
 /// them beneath the store.
-pub(in crate::storage) async fn put_all(store: &std::sync::Arc<dyn crate::storage::BlobStore>) -> BTreeSet<String> {
+pub async fn put_all(store: &std::sync::Arc<dyn crate::storage::BlobStore>) -> BTreeSet<String> {
     Suite::on(store).names_of_messages_are_blobs_of_their_own().await;
     paths().iter().map(|path| path.as_str().to_owned()).collect()
 }
