@@ -17,7 +17,7 @@ use super::credential;
 use super::failure::describe;
 use super::resolver::{Lookup, ProxyResolver, VettedResolver};
 use super::setup::Fault;
-use crate::model::{Made, Secrets};
+use crate::model::{Made, Mask, Secrets};
 
 /// Connections that stay open unused, a host.
 const IDLE_CONNECTIONS: usize = 32;
@@ -32,7 +32,15 @@ pub(super) struct Connector {
 /// under way end with the old one.
 enum Source {
     Fixed(Client),
-    Signed(Made<Client, Fault>),
+    Signed(Made<Signed, Fault>),
+}
+
+/// A client that shows a credential to the proxy.
+#[derive(Clone)]
+struct Signed {
+    client: Client,
+    /// Finds the credential in what comes back.
+    mask: Arc<Mask>,
 }
 
 /// What a client is made of.
@@ -78,7 +86,14 @@ impl Connector {
     pub(super) fn client(&self) -> Client {
         match &self.client {
             Source::Fixed(client) => client.clone(),
-            Source::Signed(made) => made.get(),
+            Source::Signed(made) => made.get().client,
+        }
+    }
+
+    /// Has the proxy's credential covered, too, as it is now.
+    pub(super) fn cover(&self, mask: &mut Mask) {
+        if let Source::Signed(made) = &self.client {
+            mask.and(&made.get().mask);
         }
     }
 
@@ -94,7 +109,9 @@ fn source(settings: Settings, proxy: Option<&Proxy>, secrets: &Secrets) -> Resul
         Some(ProxyAuth::Bearer { token }) => ("Bearer ", token),
         Some(ProxyAuth::Basic { encoded }) => ("Basic ", encoded),
     };
-    let make = move |value: HeaderValue, _: &str| settings.client(Some(value));
+    let make = move |value: HeaderValue, secret: &str| {
+        Ok(Signed { client: settings.client(Some(value))?, mask: Arc::new(credential::mask(secret)) })
+    };
     credential::made_of(scheme, secret, secrets, make).map(Source::Signed)
 }
 

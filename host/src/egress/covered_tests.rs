@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::config::{Auth, Config};
+use super::config::{Auth, Config, Proxy, ProxyAuth};
 use super::covered::covered;
 use super::test_server::{Reply, Server, read_body, system};
 use super::{Body, Client, EgressError, Http, Request, Response};
@@ -48,6 +48,26 @@ async fn an_origin_that_repeats_the_credential_gives_it_to_nobody() {
         assert!(error.is_none() && body.starts_with("{\"sent\":\"") && body.ends_with("\"}"), "{auth:?}: {body}");
         assert!(!body.contains("bWU6") && !body.contains("SENTINEL"), "{auth:?}: {body}");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_repeats_its_credential_gives_it_to_nobody() {
+    let server = Server::start(|asked| {
+        let sent = asked.header("proxy-authorization").unwrap().to_owned();
+        assert!(sent.contains("bWU6"), "{sent}");
+        Reply::new(502, format!("{sent} is {PASSWORD}")).header("via", &sent)
+    });
+    let server = server.await;
+    let proxy = Proxy { url: server.url(""), auth: ProxyAuth::Basic { encoded: SecretRef("s".into()) } };
+    let config = Config { proxy: Some(proxy), ..system("http://behind.example/") };
+    let secret = Secret::new(STANDARD.encode(format!("me:{PASSWORD}")));
+    let client = Client::new(&[("e".to_owned(), config)].into(), &Secrets([("s".to_owned(), secret)].into())).unwrap();
+    let mut response = ask(&client).await.unwrap();
+    let headers = format!("{:?}", response.headers);
+    let (body, error) = read_body(&mut *response.body).await;
+    let told = headers + &String::from_utf8(body).unwrap();
+    assert!(error.is_none() && told.contains("*** is ***"), "{told}");
+    assert!(!told.contains("bWU6") && !told.contains("SENTINEL"), "{told}");
 }
 
 #[tokio::test]

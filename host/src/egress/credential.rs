@@ -81,7 +81,7 @@ pub(super) fn made_of<T: Clone>(
 }
 
 /// Covers the secret; what it encodes, too, and of a user and a password the password by itself.
-fn mask(secret: &str) -> Mask {
+pub(super) fn mask(secret: &str) -> Mask {
     let decoded = STANDARD.decode(secret).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let password = decoded.as_deref().and_then(|decoded| decoded.split_once(':')).map(|(_, password)| password);
     Mask::of([Some(secret), decoded.as_deref(), password].into_iter().flatten())

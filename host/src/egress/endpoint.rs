@@ -96,8 +96,9 @@ impl Endpoint {
         self.credential.as_ref().map(Credential::name)
     }
 
-    /// Has the endpoint's credential, as it is now, covered in what comes back.
+    /// Has the credentials of the endpoint and its proxy, as they are now, covered in what comes back.
     pub(super) fn cover(&self, mask: &mut Mask) {
+        self.connector.cover(mask);
         if let Some(credential) = &self.credential {
             mask.and(&credential.mask());
         }

@@ -20,10 +20,10 @@ mod forms_tests;
 mod gate;
 mod headers;
 mod hosts;
-#[cfg(test)]
-mod proxy_tests;
 #[cfg(feature = "testing")]
 pub mod judging;
+#[cfg(test)]
+mod proxy_tests;
 mod reach;
 mod redirect;
 mod resolver;

@@ -100,7 +100,7 @@ async fn no_secret_of_a_spec_is_told_by_the_host_its_commands_its_files_or_its_p
     outputs.extend(world.files());
 
     // That there was something to tell.
-    for canary in &world.canaries[..3] {
+    for canary in &world.canaries[..4] {
         let sent = [canary.value.clone(), canary.encoded()].iter().any(|value| world.hostile.was_sent(value));
         assert!(sent, "the origin was never sent the {}", canary.place);
     }
@@ -236,7 +236,7 @@ async fn no_secret_that_a_message_carries_is_told_in_a_reason_a_log_line_a_statu
 }
 
 /// Specs with a secret where it does not belong, or belongs but is not right.
-const WRONG: [(&str, &str); 22] = [
+const WRONG: [(&str, &str); 24] = [
     ("instead of a reference", "endpoints: { e: { base_url: \"https://x\", auth: { bearer: { token: CANARY } } } }"),
     ("under a misspelt key", "endpoints: { e: { base_url: \"https://x\", auth: { bearer: { tokn: CANARY } } } }"),
     ("under a misspelt `auth`", "endpoints: { e: { base_url: \"https://x\", auht: { bearer: { token: CANARY } } } }"),
@@ -247,6 +247,11 @@ const WRONG: [(&str, &str); 22] = [
     ("as a secret's value", "secrets: { s: { value: CANARY } }"),
     ("as the user of a base URL", "endpoints: { e: { base_url: \"https://me:CANARY@x\" } }"),
     ("in the query of a base URL", "endpoints: { e: { base_url: \"https://x/?sig=CANARY\" } }"),
+    ("as the user of a proxy", "endpoints: { e: { base_url: \"https://x\", proxy: { url: \"http://me:CANARY@p\" } } }"),
+    (
+        "instead of a proxy's reference",
+        "endpoints: { e: { base_url: \"https://x\", proxy: { url: \"http://p\", auth: { bearer: { token: CANARY } } } } }",
+    ),
     ("in an allow-list", "endpoints: { e: { allow: [\"x/?sig=CANARY\"] } }"),
     ("as a store's key", "stores: { s: { azure: { account: a, container: c, auth: { key: CANARY } } } }"),
     ("as a connection string", "stores: { s: { azure: { connection_string: \"AccountKey=CANARY\" } } }"),

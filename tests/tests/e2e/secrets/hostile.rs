@@ -76,7 +76,7 @@ async fn answer(State(asked): State<Arc<Mutex<String>>>, request: Request) -> Re
 
 /// What of a request may be a credential.
 fn sent(headers: &HeaderMap) -> String {
-    let values = ["authorization", "x-api-key"].into_iter().filter_map(|name| headers.get(name));
+    let values = ["authorization", "x-api-key", "proxy-authorization"].into_iter().filter_map(|name| headers.get(name));
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(" ")
 }
 

@@ -23,7 +23,7 @@ pub(crate) const EVERYTHING: &str = "trace,hyper::proto::h1::role=trace,hyper_ut
 pub(crate) const IN_CONFIG: &str = "a word of the config";
 
 /// Endpoints with a credential, and what is asked of each.
-const SIGNED: [&str; 3] = ["bearer", "basic", "header"];
+const SIGNED: [&str; 4] = ["bearer", "basic", "header", "proxied"];
 const TARGETS: [&str; 5] = ["echo", "moved", "away", "broken", "../climbs"];
 /// Endpoints that cannot be reached.
 const UNREACHABLE: [&str; 3] = ["refused", "plain", "nameless"];
@@ -58,6 +58,7 @@ impl World {
                 "CANARY_SAS".into(),
                 format!("sv=2024-05-04&sp=rwdl&sig={}", value("signature of a store, from a variable")),
             ),
+            ("CANARY_PROXY".into(), value("token of a proxy, from a variable")),
             ("CANARY_UNUSED".into(), value("secret that nothing uses")),
             ("CANARY_STRAY".into(), value("variable that the spec does not name")),
             ("LOCKGATE_LOG".into(), EVERYTHING.into()),
@@ -126,6 +127,7 @@ fn canaries() -> Vec<Canary> {
         Canary::new("bearer token, from a variable", "Bearer"),
         Canary::new("password, encoded in a variable", "Basic"),
         Canary::new("header's value, from a file", "Header"),
+        Canary::new("token of a proxy, from a variable", "Proxy"),
         Canary::plain("account's key, from a file", "AzureKeyOfAnAccount"),
         Canary::plain("signature of a store, from a variable", "AzureSignature"),
         Canary::new("secret that nothing uses", "Unused"),
@@ -143,11 +145,15 @@ fn spec(component: &Path, hostile: &Hostile) -> String {
     };
     let (bearer, basic) =
         ("{ bearer: { token: \"${secrets.bearer}\" } }", "{ basic: { encoded: \"${secrets.basic}\" } }");
+    let bearer_of_proxy = "{ bearer: { token: \"${secrets.proxy}\" } }";
     let header = "{ header: { name: X-Api-Key, value: \"${secrets.header}\" } }";
     let endpoints = [
         endpoint("bearer", &format!("http://{address}/bearer"), bearer),
         endpoint("basic", &format!("http://{address}/basic"), basic),
         endpoint("header", &format!("http://{address}/header"), header),
+        format!(
+            "  proxied: {{ base_url: \"http://behind.example/proxied\", proxy: {{ url: \"http://{address}\", auth: {bearer_of_proxy} }} }}\n"
+        ),
         endpoint("refused", &format!("http://{gone}/x"), bearer),
         endpoint("plain", &format!("https://{address}/x"), header),
         endpoint("nameless", "http://nobody.invalid/x", basic),
@@ -174,6 +180,7 @@ secrets:
   header: {{ file: secrets/header }}
   key: {{ file: secrets/key }}
   sas: {{ env: CANARY_SAS }}
+  proxy: {{ env: CANARY_PROXY }}
   unused: {{ env: CANARY_UNUSED }}
 transports: {{ bus: {{ log: {{ path: bus }} }} }}
 stores:
