@@ -3,11 +3,21 @@
 use std::collections::BTreeMap;
 
 use e2e::support::built;
+use e2e::support::host::{Host, Signal};
 use e2e::support::lockgate::{Answer, Lockgate, Outgoing, Seen, Summary, summary};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::scene::lockgate;
+
+/// Another pipeline, with the same plugin.
+const OTHER: &str = "
+  other:
+    from: { topic: beside, group: other, start: earliest }
+    plugin: faulty
+    to: { out: { topic: made-beside } }
+    dead_letter: { topic: dlq-beside }
+";
 
 /// A pipeline that does what its messages say.
 struct Work {
@@ -17,6 +27,11 @@ struct Work {
 
 impl Work {
     async fn new() -> Self {
+        Self::beside("").await
+    }
+
+    /// With more of a spec's pipelines.
+    async fn beside(others: &str) -> Self {
         let component = tokio::task::spawn_blocking(built::guests).await.unwrap().unwrap().faulty;
         let folder = tempfile::tempdir().unwrap();
         let component = component.display();
@@ -33,7 +48,7 @@ pipelines:
     concurrency: 4
     retry: {{ in_place: {{ attempts: 2, first: 10ms, max: 50ms }} }}
     dead_letter: {{ topic: dlq }}
-"#
+{others}"#
         );
         Self { lockgate: lockgate(folder.path(), &spec).await, _folder: folder }
     }
@@ -109,6 +124,64 @@ async fn an_unknown_output_costs_its_message_alone() {
 #[tokio::test]
 async fn a_header_of_the_hosts_costs_its_message_alone() {
     check(json!({ "do": "reserved-header" }), "contract").await;
+}
+
+#[tokio::test]
+async fn faults_of_every_kind_at_once_cost_their_messages_alone_and_no_other_pipeline() {
+    let faults = [
+        (json!({ "do": "trap" }), "trap"),
+        (json!({ "do": "exit" }), "trap"),
+        (json!({ "do": "recurse" }), "trap"),
+        (json!({ "do": "spin" }), "cpu"),
+        (json!({ "do": "allocate" }), "memory"),
+        (json!({ "do": "emit", "count": 4, "bytes": 100 << 20 }), "memory"),
+        (json!({ "do": "emit", "count": 20_000 }), "contract"),
+        (json!({ "do": "unknown-output" }), "contract"),
+    ];
+    let emit = json!({ "do": "emit" });
+    let commands: Vec<Value> = faults.iter().flat_map(|(fault, _)| [emit.clone(), fault.clone()]).collect();
+    let work = Work::beside(OTHER).await;
+    let beside = |number: usize| Outgoing { key: number.to_string(), headers: BTreeMap::new(), payload: emit.clone() };
+    work.lockgate.send("beside", &(0..20).map(beside).collect::<Vec<_>>()).await.unwrap();
+    let ran = work.run(&commands).await;
+    let ends = |seen: &Seen| {
+        (seen.payload.clone(), seen.headers["lockgate-class"].clone(), seen.headers["lockgate-code"].clone())
+    };
+    let dead: Vec<_> = ran.dead.iter().map(ends).collect();
+    for (fault, code) in &faults {
+        assert!(dead.contains(&(fault.clone(), "guest-fault".into(), (*code).into())), "{fault}: {dead:?}");
+    }
+    let done = |name: &str| ran.summary.pipelines.iter().find(|pipeline| pipeline.name == name).unwrap().done;
+    assert_eq!((dead.len(), done("work"), done("other")), (faults.len(), 8, 20), "{}", ran.log);
+}
+
+/// Two hundred times the memory that an instance may have, twice each: all of it is the machine's again.
+#[tokio::test]
+async fn memory_that_was_eaten_returns_however_often_it_is() {
+    let work = Work::new().await;
+    let host = Host::start(&work.lockgate, &[]).unwrap();
+    let eat = |number: usize| Outgoing {
+        key: number.to_string(),
+        headers: BTreeMap::new(),
+        payload: json!({ "do": "allocate" }),
+    };
+    let mut resident = Vec::new();
+    for (more, all) in [(20, 20), (200, 220)] {
+        work.lockgate.send("commands", &(0..more).map(eat).collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(work.lockgate.first("dlq", all).await.unwrap().len(), all);
+        resident.push(resident_bytes(host.process().unwrap()));
+    }
+    host.signal(Signal::Terminate).await.unwrap();
+    assert_eq!(host.end().await.unwrap().code, Some(0));
+    // Four slots may hold an instance each or none when it is looked at.
+    assert!(resident[1] < resident[0] + 5 * (32 << 20), "{resident:?}");
+}
+
+/// Memory of a process that lies in RAM.
+fn resident_bytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
 #[tokio::test]
