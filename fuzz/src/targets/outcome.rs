@@ -2,7 +2,8 @@
 //! `reject CODE REASON`), then its emissions: `> OUTPUT`, lines of `name: value` of which `key` is the key, an empty
 //! line, the payload.
 //!
-//! - The host's outcome says what the guest's does, field by field.
+//! - The host's outcome says what the guest's does, field by field; its texts are one line each, cut to a bound, and
+//!   those that need no mending are as they were.
 //! - It is refused exactly where an emission goes to no output of the plugin or sets a header of the host's.
 //! - Tried again and again, the message is settled, held, or ends as a dead letter within its rounds, and what was
 //!   emitted goes out only with `done` and `reject`.
@@ -30,6 +31,9 @@ const MOST_CALLS: usize = 9;
 /// Texts that people read, in characters.
 const LONGEST_REASON: usize = 500;
 const LONGEST_CODE: usize = 64;
+/// Reasons and codes as the host takes them from a guest, in bytes.
+const LONGEST_TEXT: usize = 4 << 10;
+const LONGEST_WORD: usize = 256;
 /// What the host adds to a record, in bytes.
 const MOST_HOST_HEADERS: usize = 16 << 10;
 
@@ -92,21 +96,25 @@ fn breaks_the_contract(answer: &types::Outcome) -> bool {
 }
 
 fn says_the_same(given: &types::Outcome, outcome: &Outcome) {
-    let told = match &outcome.verdict {
-        model::Verdict::Done => "done".to_owned(),
-        model::Verdict::Skip { reason } => format!("skip {reason}"),
-        model::Verdict::Retry { after, reason } => format!("retry {:?} {reason}", after.map(|after| after.as_millis())),
-        model::Verdict::Hold { after, reason } => format!("hold {:?} {reason}", after.map(|after| after.as_millis())),
-        model::Verdict::Reject { code, reason } => format!("reject {code} {reason}"),
+    let none = String::new;
+    let (kind, after, texts) = match outcome.verdict.clone() {
+        model::Verdict::Done => ("done", None, [none(), none()]),
+        model::Verdict::Skip { reason } => ("skip", None, [reason, none()]),
+        model::Verdict::Retry { after, reason } => ("retry", after, [reason, none()]),
+        model::Verdict::Hold { after, reason } => ("hold", after, [reason, none()]),
+        model::Verdict::Reject { code, reason } => ("reject", None, [reason, code]),
     };
-    let meant = match &given.verdict {
-        types::Verdict::Done => "done".to_owned(),
-        types::Verdict::Skip(reason) => format!("skip {reason}"),
-        types::Verdict::Retry(delay) => format!("retry {:?} {}", delay.after_ms, delay.reason),
-        types::Verdict::Hold(delay) => format!("hold {:?} {}", delay.after_ms, delay.reason),
-        types::Verdict::Reject(rejection) => format!("reject {} {}", rejection.code, rejection.reason),
+    let (meant, wait, words) = match given.verdict.clone() {
+        types::Verdict::Done => ("done", None, [none(), none()]),
+        types::Verdict::Skip(reason) => ("skip", None, [reason, none()]),
+        types::Verdict::Retry(delay) => ("retry", delay.after_ms, [delay.reason, none()]),
+        types::Verdict::Hold(delay) => ("hold", delay.after_ms, [delay.reason, none()]),
+        types::Verdict::Reject(rejection) => ("reject", None, [rejection.reason, rejection.code]),
     };
-    assert_eq!(told, meant);
+    assert_eq!((kind, after), (meant, wait.map(Duration::from_millis)));
+    for ((told, meant), limit) in texts.iter().zip(&words).zip([LONGEST_TEXT, LONGEST_WORD]) {
+        says(told, meant, limit);
+    }
     assert_eq!(given.emit.len(), outcome.emit.len());
     for (given, emission) in given.emit.iter().zip(&outcome.emit) {
         assert_eq!((&given.output, &given.payload[..]), (&emission.output, &emission.payload[..]));
@@ -114,6 +122,20 @@ fn says_the_same(given: &types::Outcome, outcome: &Outcome) {
         let headers = emission.headers.0.iter().map(|header| (&header.name, header.value.to_vec()));
         assert!(given.headers.iter().map(|header| (&header.name, header.value.clone())).eq(headers));
     }
+}
+
+/// Holds what a text of a guest became against what it was.
+fn says(told: &str, meant: &str, limit: usize) {
+    let is_plain = !meant.contains(is_unseen) && without_queries(meant) == meant;
+    if is_plain && meant.len() <= limit {
+        return assert_eq!(told, meant);
+    }
+    assert!(!told.contains(is_unseen) && told.len() <= limit + " … (cut)".len(), "{meant:?} becomes {told:?}");
+}
+
+/// What no line shows.
+fn is_unseen(c: char) -> bool {
+    c.is_control() && c != '\t'
 }
 
 /// Runs a message whose every call gives this outcome, until nothing more is to be done with it.
