@@ -105,7 +105,7 @@ pub(super) const CODES: &[Code] = &[
         word: "memory",
         kind: Letter,
         title: "the plugin needed too much memory",
-        meaning: "The instance asked for more linear memory than `limits.memory`. Class `guest-fault`.",
+        meaning: "The instance asked for more memory, tables included, than `limits.memory`. Class `guest-fault`.",
         why: "The memory of all instances together has to fit into the machine.",
         mend: "If the message is large and honest, raise `limits.memory`: each of `concurrency` instances may use it. Bytes \
                that only go from an origin to a store need none: the host moves them.",
@@ -115,8 +115,9 @@ pub(super) const CODES: &[Code] = &[
         word: "contract",
         kind: Letter,
         title: "the plugin broke the contract",
-        meaning: "It published to an output that it did not name, set a header that begins with `lockgate-`, had too many \
-                  host calls under way at once, or waited on nothing that the host knows of. Class `guest-fault`.",
+        meaning: "It published to an output that it did not name, set a header that begins with `lockgate-`, \
+                  published more than 10,000 messages at once, had too many host calls under way or handles open, or \
+                  waited on nothing that the host knows of. Class `guest-fault`.",
         why: "What it meant cannot be told, and a part of it must not be published.",
         mend: "It is a fault of the plugin: docs/plugin-authors.md says what it may do.",
         examples: None,
@@ -159,11 +160,13 @@ pub(super) const CODES: &[Code] = &[
     Code {
         word: "too-large",
         kind: Letter,
-        title: "a body is larger than the plugin takes",
-        meaning: "A response or a blob is larger than the limit that the plugin set. Class `rejected`, where the plugin \
+        title: "a message or a body is larger than the plugin takes",
+        meaning: "The message takes more than half of `limits.memory`, so that it was never given to the plugin; or a \
+                  response or a blob is larger than the limit that the plugin set. Class `rejected`, where the plugin \
                   passes the SDK's error on.",
         why: "The limit is what keeps one body from filling memory or store.",
-        mend: "See whether the plugin's config has a setting for it; `lockgate plugin inspect` shows.",
+        mend: "Of a message: if it is honest, raise `limits.memory` to more than twice its size. Of a body: see whether \
+               the plugin's config has a setting for it; `lockgate plugin inspect` shows.",
         examples: None,
     },
     Code {

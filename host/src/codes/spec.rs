@@ -17,8 +17,8 @@ pub(super) const FINDINGS: &[Code] = &[
         word: "file",
         kind: Error,
         title: "a file of the spec cannot be read",
-        meaning: "A file that is given with `-f`, or `pipelines.yaml` where none is given, is not there, may not be read \
-                  or is no text.",
+        meaning: "A file that is given with `-f`, or `pipelines.yaml` where none is given, is not there, may not be read, \
+                  is no regular file of UTF-8, or is longer than any spec needs.",
         why: "A spec of which a part is missing would run with settings that nobody chose.",
         mend: "Look at the path: it counts from the working directory. Let the host's user read the file.",
         examples: arguments("-f pipeline.yaml", "-f pipelines.yaml"),
