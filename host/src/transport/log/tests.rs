@@ -216,6 +216,17 @@ async fn a_folder_is_opened_once_in_a_process_and_closed_with_the_last() {
 }
 
 #[tokio::test]
+async fn a_source_that_has_not_joined_owns_nothing_and_stores_nothing_without_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = open_source(&with(&folder, QUICK, BTreeMap::new(), Clock::system())).await;
+    assert_eq!(source.commit(Vec::new()).await, Ok(()));
+    let partition = Partition::new("t", 0);
+    let epoch = crate::transport::Epoch(1);
+    let stray = Commit { partition: partition.clone(), epoch, checkpoint: Checkpoint::plain(Position(0)) };
+    assert_eq!(source.commit(vec![stray]).await, Err(CommitError::NotOwned(vec![partition])));
+}
+
+#[tokio::test]
 async fn a_topic_has_the_partitions_and_the_name_that_the_spec_says() {
     let folder = tempfile::tempdir().unwrap();
     let create = Some(Create { partitions: 7.try_into().ok(), ..Create::default() });
