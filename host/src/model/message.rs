@@ -1,5 +1,6 @@
 //! A message as a transport hands it out, and a record as a sink takes it. Both share bytes instead of copying them.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Timestamp, header};
 
-/// A partition of a topic. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A partition of a topic. Cheap to clone, and to compare with one whose topic is the same text in memory. In order of
+/// topics, then of numbers.
+#[derive(Clone, Eq, Hash)]
 pub struct Partition {
     /// The topic's name in the spec.
     pub topic: Arc<str>,
@@ -21,6 +23,26 @@ impl Partition {
     /// The partition `index` of `topic`.
     pub fn new(topic: impl Into<Arc<str>>, index: u32) -> Self {
         Self { topic: topic.into(), index }
+    }
+}
+
+impl PartialEq for Partition {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && (Arc::ptr_eq(&self.topic, &other.topic) || self.topic == other.topic)
+    }
+}
+
+impl PartialOrd for Partition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Partition {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let same = Arc::ptr_eq(&self.topic, &other.topic);
+        let topic = if same { Ordering::Equal } else { self.topic.cmp(&other.topic) };
+        topic.then(self.index.cmp(&other.index))
     }
 }
 
@@ -68,7 +90,7 @@ impl MessageId {
             .chain_update(partition.to_be_bytes())
             .chain_update(position.0.to_be_bytes())
             .finalize();
-        Self(format!("{digest:x}").into())
+        Self::of_digest(&digest)
     }
 
     /// The id of an emission: SHA-256 over the message it came from, the pipeline, the output and the emission's
@@ -83,7 +105,14 @@ impl MessageId {
             .chain_update([0])
             .chain_update(ordinal.to_be_bytes())
             .finalize();
-        Self(format!("{digest:x}").into())
+        Self::of_digest(&digest)
+    }
+
+    fn of_digest(digest: &[u8]) -> Self {
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+        let mut text = String::with_capacity(2 * digest.len());
+        digest.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
+        Self(text.into())
     }
 
     /// An id that came with a message.
@@ -222,5 +251,27 @@ impl Record {
     /// What the record weighs, in bytes.
     pub fn size(&self) -> u64 {
         (self.payload.len() + self.headers.size() + self.key.as_ref().map_or(0, Bytes::len)) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_told_apart_by_what_their_topics_say_not_by_where_that_lies() {
+        let [one, same] = ["t", "t"].map(|topic| Partition::new(topic, 1));
+        assert!(!Arc::ptr_eq(&one.topic, &same.topic));
+        assert_eq!((&one, one.cmp(&same)), (&same, Ordering::Equal));
+        let mut all = [("u", 0), ("t", 10), ("t", 2)].map(|(topic, index)| Partition::new(topic, index));
+        all.sort();
+        assert_eq!(all.map(|partition| partition.to_string()), ["t/2", "t/10", "u/0"]);
+    }
+
+    #[test]
+    fn the_id_of_a_message_never_changes() {
+        // echo -en 'bus\0orders\0' and the partition and the position in 4 and 8 bytes, big endian, into sha256sum.
+        let id = MessageId::of_origin("bus", "orders", 3, Position(42));
+        assert_eq!(id.as_str(), "bb062fe014b900b5f0d773dfd7b739c11942199370d4448b7c86e49eb313f612");
     }
 }
