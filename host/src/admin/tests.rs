@@ -31,7 +31,7 @@ struct Told(Vec<SourceEvent>);
 
 #[async_trait]
 impl Source for Told {
-    async fn next(&mut self, _: &Demand) -> SourceEvent {
+    async fn next(&mut self, _: &dyn Demand) -> SourceEvent {
         match self.0.pop() {
             Some(event) => event,
             None => std::future::pending().await,

@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
     use crate::model::Record;
-    use crate::transport::{Commit, Demand, OnLostPosition, SourceEvent, Start, Subscription};
+    use crate::transport::{Commit, OnLostPosition, Rooms, SourceEvent, Start, Subscription};
 
     #[derive(Parser)]
     struct Line {
@@ -212,7 +212,7 @@ mod tests {
         };
         let mut source = transport.source(&subscription).await.unwrap();
         let assigned = loop {
-            if let SourceEvent::Assigned(mut assigned) = source.next(&Demand::default()).await {
+            if let SourceEvent::Assigned(mut assigned) = source.next(&Rooms::default()).await {
                 break assigned.remove(0);
             }
         };

@@ -3,6 +3,7 @@
 //! head until that is due; nothing behind it is read before.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -18,6 +19,8 @@ use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
 use crate::transport::{Assignment, Batch, Commit, Epoch};
 
 mod demand;
+
+pub use demand::{Bounds, Wanted};
 
 /// One message on its way to being settled. Whoever has it has its ticket.
 #[derive(Debug)]
@@ -188,14 +191,17 @@ impl InFlight {
 
     /// When the next head is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.partitions.values().flat_map(|assigned| &assigned.heads).map(|head| head.at).min()
+        let topic = self.reader.retry_topic.as_ref()?;
+        let parked = self.partitions.range(all_of(topic)).flat_map(|(_, assigned)| &assigned.heads);
+        parked.map(|head| head.at).min()
     }
 
     /// Lets the heads start that are due, and says how many.
     pub fn fall_due(&mut self, now: Instant) -> usize {
-        let Self { partitions, lanes, .. } = self;
+        let Self { partitions, lanes, reader, .. } = self;
+        let Some(topic) = &reader.retry_topic else { return 0 };
         let mut due = 0;
-        for assigned in partitions.values_mut() {
+        for (_, assigned) in partitions.range_mut(all_of(topic)) {
             let heads: Vec<Head> = assigned.heads.extract_if(.., |head| head.at <= now).collect();
             due += heads.len();
             heads.into_iter().for_each(|head| enqueue(lanes, assigned, head.work));
@@ -358,6 +364,11 @@ impl InFlight {
         };
         self.partitions.iter().map(state).collect()
     }
+}
+
+/// All partitions of a topic.
+fn all_of(topic: &Arc<str>) -> RangeInclusive<Partition> {
+    Partition::new(topic.clone(), 0)..=Partition::new(topic.clone(), u32::MAX)
 }
 
 /// Puts a message where it may start from.

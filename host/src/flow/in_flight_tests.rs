@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::model::{Headers, MessageId, Origin, Size};
-use crate::transport::Demand;
+use crate::transport::Rooms;
 
 fn partition(index: u32) -> Partition {
     Partition::new("t", index)
@@ -99,7 +99,7 @@ fn a_partition_whose_unread_messages_are_gone_is_idle_with_its_checkpoint_at_the
 fn a_message_above_the_byte_bound_comes_alone() {
     let mut in_flight = in_flight(Order::None);
     admit(&mut in_flight, 0, 0..1, 500);
-    assert_eq!(in_flight.demand(), Demand::default());
+    assert_eq!(in_flight.demand(), Rooms::default());
     let work = in_flight.start().unwrap();
     assert!(in_flight.settle(work));
     assert!(room(&in_flight, 0).is_some());
@@ -112,10 +112,10 @@ fn nothing_is_admitted_while_a_window_has_settled_since_the_last_commit() {
     while let Some(work) = in_flight.start() {
         in_flight.settle(work);
     }
-    assert_eq!(in_flight.demand(), Demand::default());
+    assert_eq!(in_flight.demand(), Rooms::default());
     let commits = in_flight.commits();
     in_flight.not_stored();
-    assert_eq!(in_flight.demand(), Demand::default(), "a commit that failed frees nothing");
+    assert_eq!(in_flight.demand(), Rooms::default(), "a commit that failed frees nothing");
     in_flight.commits();
     in_flight.stored(commits);
     assert!(room(&in_flight, 0).is_some() && in_flight.is_stored(&[partition(0)]));

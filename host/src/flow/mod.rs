@@ -18,7 +18,8 @@
 //! | [`spill`] | what topics refuse goes to a store, and comes back |
 //! | [`letters`] | what stands in a dead-letter topic |
 //! | [`redrive`] | the record that a dead letter becomes when it runs again |
-//! | `stage` | the tasks: calls and effects |
+//! | `stage` | what is under way: calls and effects |
+//! | `runners` | the tasks that calls run in |
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
 //! | [`snapshot`] | what the loop tells of itself |
@@ -43,6 +44,7 @@ pub mod redrive;
 pub mod remote;
 pub mod retry;
 pub mod router;
+mod runners;
 pub mod snapshot;
 pub mod spill;
 mod stage;

@@ -1,12 +1,15 @@
-//! The loop of one pipeline. It alone owns source, windows and lanes; tasks get one message each and hand it back.
-//! It drains before it admits: ends of tasks and commits come before new messages.
+//! The loop of one pipeline. It alone owns source, windows, lanes and what is under way; calls run in tasks that get the
+//! message only. It drains before it admits: ends of calls and commits come before new messages. What is there of a kind
+//! is taken together, so that a busy pipeline pays for a turn of the loop once for many messages.
 
 mod oldest;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -15,7 +18,7 @@ use tracing::{debug, error, info, warn};
 use super::config;
 use super::dead_letter::{Maker, dead_letter};
 use super::hold::{Gate, Role};
-use super::in_flight::{InFlight, Work};
+use super::in_flight::{Bounds, InFlight, Work};
 use super::measures::{Measures, age};
 use super::parking::{Reader, park};
 use super::retry::{self, Step};
@@ -26,7 +29,7 @@ use super::timers::Timers;
 use super::triage::{Cause, Class, Effect, triage, unread};
 use crate::model::{Clock, Partition};
 use crate::plugin::Plugin;
-use crate::transport::{Commit, CommitError, Demand, Source, SourceEvent};
+use crate::transport::{Commit, CommitError, Source, SourceEvent};
 
 /// The wait before an unavailable topic is tried again; it doubles.
 const SINK_FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -36,6 +39,8 @@ const SINK_LONGEST_WAIT: Duration = Duration::from_secs(5);
 const COMMIT_FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest of these waits.
 const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// What is taken of one kind before the loop looks at the others.
+const MOST_AT_ONCE: usize = 1024;
 /// How long a stop waits for its last commit beyond `drain_for`.
 const COMMIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -177,10 +182,9 @@ impl Pipeline {
             bytes_before: parts.plugin.bytes_moved(),
             in_flight: InFlight::new(settings.in_flight, settings.order.clone(), reader),
             settings,
-            parts,
             gate: Gate::default(),
             again: VecDeque::new(),
-            stages: Stages::default(),
+            stages: Stages::new(parts.plugin.clone(), parts.router.spill.clone()),
             timers: Timers::default(),
             committing: None,
             next_commit,
@@ -196,6 +200,7 @@ impl Pipeline {
             counts: Counts::default(),
             measures: Measures::default(),
             sink_wait: SINK_FIRST_WAIT,
+            parts,
         }
     }
 
@@ -206,6 +211,7 @@ impl Pipeline {
     }
 
     async fn run_to_end(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
+        let mut alarm = pin!(sleep_until(self.next_commit));
         loop {
             self.counts.admitted += self.in_flight.fall_due(self.parts.clock.now()) as u64;
             self.start();
@@ -215,15 +221,19 @@ impl Pipeline {
             if let Some(end) = self.stopped() {
                 return end;
             }
-            let demand = self.demand();
             let wake = self.next_wake();
+            if wake != alarm.deadline() {
+                alarm.as_mut().reset(wake);
+            }
+            let bounds = self.bounds();
+            let wanted = self.in_flight.wanted(bounds);
             let end = tokio::select! {
                 biased;
                 command = commands.recv(), if !self.deaf => self.obey(command),
-                ended = self.stages.next() => self.ended(ended),
+                ended = self.stages.next() => self.all_ended(ended),
                 result = committed(&mut self.committing) => self.committed(result),
-                () = sleep_until(wake) => self.on_time(),
-                event = self.parts.source.next(&demand), if self.failure.is_none() => self.event(event),
+                () = &mut alarm => self.on_time(),
+                event = self.parts.source.next(&wanted), if self.failure.is_none() => self.all_told(event, bounds),
             };
             if let Some(end) = end {
                 return end;
@@ -235,11 +245,11 @@ impl Pipeline {
     /// so is bounded by `in_flight.bytes` and what the slots make beyond it.
     fn start(&mut self) {
         while self.may_start() {
-            let Some(work) = self.next_work() else { return };
+            let Some(work) = self.next_work() else { break };
             let attempt = work.tries.attempt(&self.settings.retry);
-            let (plugin, spill) = (self.parts.plugin.clone(), self.parts.router.spill.clone());
-            self.stages.call(work, plugin, attempt, spill, self.parts.clock.now());
+            self.stages.call(work, attempt, self.parts.clock.now());
         }
+        self.stages.hand_over();
     }
 
     fn may_start(&self) -> bool {
@@ -261,11 +271,12 @@ impl Pipeline {
         self.again.pop_front().or_else(|| self.in_flight.start())
     }
 
-    fn demand(&self) -> Demand {
+    /// What bounds that which may be read now; none while nothing may.
+    fn bounds(&self) -> Option<Bounds> {
         if self.stop.is_some() || self.paused || self.sink_trouble.is_some() || !self.gate.is_open() {
-            return Demand::default();
+            return None;
         }
-        self.in_flight.demand()
+        self.in_flight.bounds()
     }
 
     fn obey(&mut self, command: Option<Command>) -> Option<End> {
@@ -292,6 +303,26 @@ impl Pipeline {
         }
     }
 
+    /// Takes what has ended by now, and then reads, lest a busy plugin keep new messages out.
+    fn all_ended(&mut self, first: Ended) -> Option<End> {
+        let mut next = Some(first);
+        for _ in 0..MOST_AT_ONCE {
+            let Some(ended) = next else { break };
+            if let Some(end) = self.ended(ended) {
+                return Some(end);
+            }
+            next = self.stages.next().now_or_never();
+        }
+        self.read()
+    }
+
+    /// Reads what is there and wanted.
+    fn read(&mut self) -> Option<End> {
+        let bounds = self.bounds().filter(|_| self.failure.is_none())?;
+        let event = self.parts.source.next(&self.in_flight.wanted(Some(bounds))).now_or_never()?;
+        self.all_told(event, Some(bounds))
+    }
+
     fn ended(&mut self, ended: Ended) -> Option<End> {
         match ended {
             Ended::Called { work, called, since } => {
@@ -303,11 +334,8 @@ impl Pipeline {
             }
             Ended::Unread { work, error } => self.apply(work, unread(&error)),
             Ended::Published { work, settlement, publication } => self.published(work, settlement, publication),
-            Ended::Aborted { lane, trial } => {
-                self.in_flight.release(&lane);
-                if trial {
-                    self.gate.abandon_trial(self.parts.clock.now().into_std());
-                }
+            Ended::Aborted { work } => {
+                self.give_up(work);
                 // It may have been the last that waited for a topic.
                 self.see_whether_topics_are_back();
             }
@@ -448,6 +476,9 @@ impl Pipeline {
 
     /// Nothing waits for a topic any more: the pipeline goes on.
     fn see_whether_topics_are_back(&mut self) {
+        if self.sink_trouble.is_none() {
+            return;
+        }
         let waits = self.timers.iter().any(|due| matches!(due, Due::Publish { .. }));
         if !waits && !self.stages.repeats() {
             self.sink_trouble = None;
@@ -468,6 +499,26 @@ impl Pipeline {
             Settlement::Parked => self.counts.parked += 1,
             Settlement::Dead { code } => Counts::count(&mut self.counts.dead, &code),
         }
+    }
+
+    /// Takes what the source has to tell by now, as far as its messages are wanted.
+    fn all_told(&mut self, first: SourceEvent, bounds: Option<Bounds>) -> Option<End> {
+        let (mut next, mut bounds) = (Some(first), bounds);
+        for _ in 0..MOST_AT_ONCE {
+            let Some(event) = next else { break };
+            let goes_on = match (&event, &mut bounds) {
+                (SourceEvent::Messages(batch), Some(bounds)) => bounds.take(&self.in_flight, batch),
+                _ => false,
+            };
+            if let Some(end) = self.event(event) {
+                return Some(end);
+            }
+            if !goes_on {
+                break;
+            }
+            next = self.parts.source.next(&self.in_flight.wanted(bounds)).now_or_never();
+        }
+        None
     }
 
     fn event(&mut self, event: SourceEvent) -> Option<End> {
@@ -673,7 +724,7 @@ impl Pipeline {
     /// Ends what runs on though its time to drain is over. Looked at in every turn, so that it cannot be missed.
     fn give_up_what_is_late(&mut self) {
         let over = self.out_of_time(self.parts.clock.now());
-        if self.is_drained(&over) {
+        if over.is_empty() || self.is_drained(&over) {
             return;
         }
         let pipeline = &self.settings.maker.pipeline;

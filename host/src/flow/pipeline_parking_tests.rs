@@ -17,7 +17,7 @@ use crate::model::{Headers, Message, Outcome, Position, Record, Timestamp, Verdi
 use crate::plugin::{Attempt, CallError};
 use crate::transport::config::Topic;
 use crate::transport::memory::Memory;
-use crate::transport::{OnLostPosition, Start, Subscription, Transport};
+use crate::transport::{Demand, OnLostPosition, Start, Subscription, Transport};
 
 const MINUTE: u64 = 60;
 /// So far the wall clock is ahead at the start, so that a test can set it back.
@@ -28,7 +28,7 @@ struct Joined(Box<dyn Source>, Box<dyn Source>);
 
 #[async_trait]
 impl Source for Joined {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
         tokio::select! {
             event = self.0.next(demand) => event,
             event = self.1.next(demand) => event,

@@ -10,7 +10,7 @@ use super::*;
 use crate::flow::router::Route;
 use crate::model::{Emission, Headers, Message, MessageId, Origin, Outcome, Position, Record, Timestamp, Verdict};
 use crate::plugin::{Attempt, CallError};
-use crate::transport::{Assignment, Batch, Epoch, Sink, WriteError, Written};
+use crate::transport::{Assignment, Batch, Demand, Epoch, Sink, WriteError, Written};
 
 /// Hands out scripted events, each not before its time and as demand allows, and keeps the last checkpoint that was
 /// committed.
@@ -23,14 +23,16 @@ struct Scripted {
 
 #[async_trait]
 impl Source for Scripted {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
+        // Never at once, so that what came before it has begun.
+        tokio::task::yield_now().await;
         match self.events.front() {
-            Some((_, SourceEvent::Messages(batch))) if !demand.0.contains_key(&batch.partition) => {}
+            Some((_, SourceEvent::Messages(batch))) if demand.room(&batch.partition).is_none() => {}
             Some((due, _)) => sleep_until(*due).await,
             None => {}
         }
         let allowed = |(_, event): &mut (Instant, SourceEvent)| match event {
-            SourceEvent::Messages(batch) => demand.0.contains_key(&batch.partition),
+            SourceEvent::Messages(batch) => demand.room(&batch.partition).is_some(),
             _ => true,
         };
         match self.events.pop_front_if(allowed) {

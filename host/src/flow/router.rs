@@ -113,12 +113,13 @@ impl Router {
     /// The records of a message's emissions. Each gets its own id, which a repeated run gives it again, and the trace
     /// and the origin of the message that it came from.
     pub fn emissions(&self, message: &Message, emit: Vec<Emission>) -> Pending {
+        // The number of each among those of its output; most messages emit one.
         let mut ordinals: BTreeMap<String, u32> = BTreeMap::new();
+        let is_alone = emit.len() == 1;
         let mut pending = Pending::default();
         for emission in emit {
-            let ordinal = ordinals.entry(emission.output.clone()).or_default();
-            let id = MessageId::of_emission(&message.id, &self.pipeline, &emission.output, *ordinal);
-            *ordinal += 1;
+            let ordinal = if is_alone { 0 } else { next(&mut ordinals, &emission.output) };
+            let id = MessageId::of_emission(&message.id, &self.pipeline, &emission.output, ordinal);
             if let Some(Route::Topic(sink)) = self.outputs.get(&emission.output) {
                 let headers = headers(message, &id, emission.headers);
                 let record = Record { key: emission.key, headers, payload: emission.payload, partition: None };
@@ -217,6 +218,12 @@ impl Pending {
 struct Unwritten {
     unavailable: Option<String>,
     refused: Option<String>,
+}
+
+fn next(ordinals: &mut BTreeMap<String, u32>, output: &str) -> u32 {
+    let next = ordinals.entry(output.to_owned()).or_default();
+    *next += 1;
+    *next - 1
 }
 
 fn headers(message: &Message, id: &MessageId, mut headers: Headers) -> Headers {

@@ -1,18 +1,22 @@
-//! The tasks of one pipeline: calls into the plugin, and effects on their way to being durable. A task owns its work
-//! and hands it back when it ends; the loop owns the rest.
+//! What of a pipeline's messages is under way: calls into the plugin, and effects on their way to being durable. The work
+//! stays here while its call or its effect runs, and is handed back when that ends; the loop owns the rest.
 
-use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use tokio::task::{AbortHandle, Id, JoinSet};
+use futures::future::{AbortHandle, AbortRegistration, Abortable, BoxFuture};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use slab::Slab;
 use tokio::time::Instant;
 
 use super::in_flight::Work;
-use super::lanes::Lane;
 use super::router::{Pending, Publication};
-use super::spill::{RestoreError, Spill, whole};
+use super::runners::{Answer, Answered, Job, Runners, words};
+use super::spill::{RestoreError, Spill};
 use super::status::{Oldest, Waits};
-use crate::model::{Message, Outcome, Partition, Position, Timestamp};
+use crate::model::{Outcome, Partition, Position};
 use crate::plugin::{Attempt, CallError, Plugin};
 
 /// How a message is settled once its effect is durable.
@@ -29,7 +33,7 @@ pub(super) enum Settlement {
     },
 }
 
-/// How a task ended.
+/// How a call or an effect ended.
 pub(super) enum Ended {
     /// The plugin answered.
     Called {
@@ -56,14 +60,12 @@ pub(super) enum Ended {
         /// How far.
         publication: Publication,
     },
-    /// It was aborted, and its work with it.
+    /// It was aborted.
     Aborted {
-        /// The lane that the work held.
-        lane: Lane,
-        /// Whether it was tried alone.
-        trial: bool,
+        /// The message.
+        work: Work,
     },
-    /// It panicked: a bug of the host, and a lost ticket.
+    /// It panicked: a bug of the host.
     Broken {
         /// What the panic said.
         reason: String,
@@ -71,45 +73,19 @@ pub(super) enum Ended {
 }
 
 struct Entry {
-    /// Its number among all tasks so far.
+    /// Its number among all so far.
     number: u64,
-    about: About,
+    work: Work,
     kind: Kind,
     abort: AbortHandle,
 }
 
-/// What is known of a task's work while the task has it.
-struct About {
-    partition: Partition,
-    position: Position,
-    lane: Lane,
-    trial: bool,
-    message: Arc<Message>,
-    admitted: Timestamp,
-    attempt: u32,
-}
-
-impl About {
-    fn new(work: &Work) -> Self {
-        Self {
-            partition: work.partition().clone(),
-            position: work.position(),
-            lane: work.lane().clone(),
-            trial: work.trial,
-            message: work.message.clone(),
-            admitted: work.admitted,
-            attempt: work.attempt,
-        }
-    }
-}
-
-/// What a task does.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What is under way.
 enum Kind {
     /// It is in the plugin.
     Call { since: Instant },
     /// It makes so many bytes durable.
-    Publish { bytes: u64, attempt: Try },
+    Publish { bytes: u64, attempt: Try, settlement: Settlement },
 }
 
 /// Whether an effect was tried before.
@@ -121,12 +97,20 @@ pub(super) enum Try {
     Again,
 }
 
-/// The running tasks. Calls are bounded by the pipeline's concurrency, effects by its window.
-#[derive(Default)]
+/// How writing ended.
+enum Wrote {
+    Publication(Publication),
+    Aborted,
+    Panicked(String),
+}
+
+/// What is under way. Calls are bounded by the pipeline's concurrency, effects by its window.
 pub(super) struct Stages {
-    tasks: JoinSet<Ended>,
-    entries: HashMap<Id, Entry>,
-    /// Tasks begun so far.
+    entries: Slab<Entry>,
+    runners: Runners,
+    /// Writing only waits, so it needs no task of its own. Each with its entry.
+    writing: FuturesUnordered<BoxFuture<'static, (usize, Wrote)>>,
+    /// Begun so far.
     begun: u64,
     calls: usize,
     /// Bytes on their way to being durable.
@@ -136,58 +120,67 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    /// Runs a message through the plugin from now on, with what was spilled of it.
-    pub(super) fn call(
-        &mut self,
-        mut work: Work,
-        plugin: Arc<dyn Plugin>,
-        attempt: Attempt,
-        spill: Option<Arc<dyn Spill>>,
-        since: Instant,
-    ) {
+    /// Nothing under way yet. Messages go through this plugin, with what was spilled of them.
+    pub(super) fn new(plugin: Arc<dyn Plugin>, spill: Option<Arc<dyn Spill>>) -> Self {
+        Self {
+            entries: Slab::new(),
+            runners: Runners::new(plugin, spill),
+            writing: FuturesUnordered::new(),
+            begun: 0,
+            calls: 0,
+            publishing: 0,
+            repeats: 0,
+        }
+    }
+
+    /// Runs a message through the plugin once [`Stages::hand_over`] follows.
+    pub(super) fn call(&mut self, mut work: Work, attempt: Attempt, since: Instant) {
         work.attempt = attempt.number.get();
-        let about = About::new(&work);
-        let abort = self.tasks.spawn(async move {
-            let message = match whole(&work.message, spill.as_deref()).await {
-                Ok(message) => message,
-                Err(error) => return Ended::Unread { work, error },
-            };
-            let called = plugin.call(message, attempt).await;
-            Ended::Called { work, called, since }
-        });
-        self.enter(about, Kind::Call { since }, abort);
+        let message = work.message.clone();
+        self.calls += 1;
+        let (key, abort) = self.enter(work, Kind::Call { since });
+        self.runners.add(Job { key, message, attempt, abort });
+    }
+
+    /// Lets run what was called since the last time.
+    pub(super) fn hand_over(&mut self) {
+        self.runners.hand_over();
     }
 
     /// Makes an effect durable.
     pub(super) fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending, attempt: Try) {
-        let about = About::new(&work);
-        let kind = Kind::Publish { bytes: pending.size(), attempt };
-        let abort = self.tasks.spawn(async move {
-            let publication = pending.write().await;
-            Ended::Published { work, settlement, publication }
+        let bytes = pending.size();
+        self.publishing += bytes;
+        self.repeats += usize::from(attempt == Try::Again);
+        let (key, abort) = self.enter(work, Kind::Publish { bytes, attempt, settlement });
+        let write = AssertUnwindSafe(Abortable::new(pending.write(), abort)).catch_unwind();
+        let wrote = write.map(move |written| match written {
+            Ok(Ok(publication)) => (key, Wrote::Publication(publication)),
+            Ok(Err(_)) => (key, Wrote::Aborted),
+            Err(panic) => (key, Wrote::Panicked(words(&*panic))),
         });
-        self.enter(about, kind, abort);
+        self.writing.push(wrote.boxed());
     }
 
-    /// The next task that ends; waits for ever when none runs. Cancel safe.
+    /// What ends next; waits for ever when nothing is under way. Cancel safe.
     pub(super) async fn next(&mut self) -> Ended {
-        let Some(joined) = self.tasks.join_next_with_id().await else {
-            return std::future::pending().await;
-        };
-        let (id, ended) = match joined {
-            Ok((id, ended)) => (id, Ok(ended)),
-            Err(error) => (error.id(), Err(error)),
-        };
-        let entry = self.entries.remove(&id);
-        if let Some(entry) = &entry {
-            self.leave(entry.kind);
-        }
-        match (ended, entry) {
-            (Ok(ended), _) => ended,
-            (Err(error), Some(entry)) if error.is_cancelled() => {
-                Ended::Aborted { lane: entry.about.lane, trial: entry.about.trial }
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            if let Poll::Ready(Some((key, wrote))) = self.writing.poll_next_unpin(context) {
+                if let Some(entry) = self.leave(key) {
+                    return Poll::Ready(written(entry, wrote));
+                }
+                continue;
             }
-            (Err(error), _) => Ended::Broken { reason: error.to_string() },
+            let Some(Answered { key, answer, .. }) = ready!(self.runners.poll_answer(context)) else {
+                return Poll::Pending;
+            };
+            if let Some(entry) = self.leave(key) {
+                return Poll::Ready(answered(entry, answer));
+            }
         }
     }
 
@@ -206,21 +199,21 @@ impl Stages {
         self.repeats > 0
     }
 
-    /// Whether no task runs for any of these partitions.
+    /// Whether nothing is under way for any of these partitions.
     pub(super) fn is_empty_of(&self, partitions: &[Partition]) -> bool {
-        !self.entries.values().any(|entry| partitions.contains(&entry.about.partition))
+        partitions.is_empty() || !self.works().any(|work| partitions.contains(work.partition()))
     }
 
-    /// Aborts the tasks of these partitions; each still ends, as [`Ended::Aborted`] or with what it had finished.
-    /// They end in the order in which they began, so that what follows is the same every time.
+    /// Aborts what is under way for these partitions; each still ends, as [`Ended::Aborted`] or with what it had
+    /// finished. They end in the order in which they began, so that what follows is the same every time.
     pub(super) fn abort(&mut self, partitions: &[Partition]) {
-        let of = self.entries.values().filter(|entry| partitions.contains(&entry.about.partition));
-        let mut begun: Vec<&Entry> = of.collect();
+        let entries = self.entries.iter().map(|(_, entry)| entry);
+        let mut begun: Vec<&Entry> = entries.filter(|entry| partitions.contains(entry.work.partition())).collect();
         begun.sort_unstable_by_key(|entry| entry.number);
         begun.iter().for_each(|entry| entry.abort.abort());
     }
 
-    /// What is told of a message that a task has. `trouble` is what keeps effects from becoming durable.
+    /// What is told of a message that is under way. `trouble` is what keeps effects from becoming durable.
     pub(super) fn find(
         &self,
         partition: &Partition,
@@ -228,36 +221,60 @@ impl Stages {
         now: Instant,
         trouble: Option<&str>,
     ) -> Option<Oldest> {
-        let is = |about: &About| about.partition == *partition && about.position == position;
-        let Entry { about, kind, .. } = self.entries.values().find(|entry| is(&entry.about))?;
+        let is = |work: &Work| work.partition() == partition && work.position() == position;
+        let (_, Entry { work, kind, .. }) = self.entries.iter().find(|(_, entry)| is(&entry.work))?;
         let waits = match kind {
             Kind::Call { since } => Waits::Plugin { since: now.saturating_duration_since(*since) },
             Kind::Publish { attempt: Try::Again, .. } => Waits::Durable { reason: trouble.map(str::to_owned) },
             Kind::Publish { attempt: Try::First, .. } => Waits::Durable { reason: None },
         };
-        Some(Oldest::new(about.position, &about.message, about.attempt, about.admitted, waits))
+        Some(Oldest::new(position, &work.message, work.attempt, work.admitted, waits))
     }
 
-    fn enter(&mut self, about: About, kind: Kind, abort: AbortHandle) {
-        match kind {
-            Kind::Call { .. } => self.calls += 1,
-            Kind::Publish { bytes, attempt } => {
-                self.publishing += bytes;
-                self.repeats += usize::from(attempt == Try::Again);
-            }
-        }
+    fn works(&self) -> impl Iterator<Item = &Work> {
+        self.entries.iter().map(|(_, entry)| &entry.work)
+    }
+
+    fn enter(&mut self, work: Work, kind: Kind) -> (usize, AbortRegistration) {
+        let (abort, registration) = AbortHandle::new_pair();
         self.begun += 1;
-        let number = self.begun;
-        self.entries.insert(abort.id(), Entry { number, about, kind, abort });
+        (self.entries.insert(Entry { number: self.begun, work, kind, abort }), registration)
     }
 
-    fn leave(&mut self, kind: Kind) {
-        match kind {
+    fn leave(&mut self, key: usize) -> Option<Entry> {
+        let entry = self.entries.try_remove(key)?;
+        match &entry.kind {
             Kind::Call { .. } => self.calls -= 1,
-            Kind::Publish { bytes, attempt } => {
+            Kind::Publish { bytes, attempt, .. } => {
                 self.publishing -= bytes;
-                self.repeats -= usize::from(attempt == Try::Again);
+                self.repeats -= usize::from(*attempt == Try::Again);
             }
         }
+        Some(entry)
     }
+}
+
+fn answered(Entry { work, kind, .. }: Entry, answer: Answer) -> Ended {
+    match (answer, kind) {
+        (Answer::Called(called), Kind::Call { since }) => Ended::Called { work, called, since },
+        (Answer::Unread(error), _) => Ended::Unread { work, error },
+        (Answer::Aborted, _) => Ended::Aborted { work },
+        (Answer::Panicked(reason), _) => Ended::Broken { reason },
+        (Answer::Called(_), Kind::Publish { .. }) => mixed_up(),
+    }
+}
+
+fn written(Entry { work, kind, .. }: Entry, wrote: Wrote) -> Ended {
+    match (wrote, kind) {
+        (Wrote::Publication(publication), Kind::Publish { settlement, .. }) => {
+            Ended::Published { work, settlement, publication }
+        }
+        (Wrote::Aborted, _) => Ended::Aborted { work },
+        (Wrote::Panicked(reason), _) => Ended::Broken { reason },
+        (Wrote::Publication(_), Kind::Call { .. }) => mixed_up(),
+    }
+}
+
+fn mixed_up() -> Ended {
+    Ended::Broken { reason: "a call and an effect were taken for each other".into() }
 }

@@ -31,7 +31,7 @@ struct Moody(Mood, u32);
 
 #[async_trait]
 impl Source for Moody {
-    async fn next(&mut self, _: &Demand) -> SourceEvent {
+    async fn next(&mut self, _: &dyn Demand) -> SourceEvent {
         match self.0 {
             Mood::Panics => panic!("a bug"),
             Mood::Damaged => {

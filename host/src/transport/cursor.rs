@@ -78,9 +78,14 @@ impl Cursor {
         self.next
     }
 
-    /// Whether it is worth reading for a demand.
-    pub(super) fn wants(&self, room: Room) -> bool {
-        self.ready.is_empty() && self.next < self.end && room.messages > 0
+    /// Whether nothing is read that was not handed out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// Whether there is more to read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.next < self.end
     }
 
     /// The partition has grown.

@@ -36,7 +36,7 @@ impl Joined {
 
 #[async_trait]
 impl Source for Joined {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
         if self.sources.is_empty() {
             return std::future::pending().await;
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::{Checkpoint, Clock, Position, Record, Timestamp};
 use crate::transport::memory::Memory;
-use crate::transport::{Assignment, OnLostPosition, Room, Start, Subscription, Transport};
+use crate::transport::{Assignment, OnLostPosition, Room, Rooms, Start, Subscription, Transport};
 
 const TOPICS: [&str; 2] = ["work", "retry"];
 
@@ -26,16 +26,16 @@ async fn write(memory: &Memory, topic: &str, count: usize) {
     assert!(memory.sink(topic).await.unwrap().write(vec![record; count]).await.iter().all(Result::is_ok));
 }
 
-fn demand(messages: usize) -> Demand {
+fn demand(messages: usize) -> Rooms {
     let room = Room { messages, bytes: 1_000 };
-    Demand(TOPICS.map(|topic| (Partition::new(topic, 0), room)).into())
+    Rooms(TOPICS.map(|topic| (Partition::new(topic, 0), room)).into())
 }
 
 /// The first partition's assignment of each topic.
 async fn assigned(source: &mut dyn Source) -> BTreeMap<String, Assignment> {
     let mut assigned = BTreeMap::new();
     while assigned.len() < TOPICS.len() {
-        if let SourceEvent::Assigned(assignments) = source.next(&Demand::default()).await {
+        if let SourceEvent::Assigned(assignments) = source.next(&Rooms::default()).await {
             let first = assignments.into_iter().find(|assignment| assignment.partition.index == 0).unwrap();
             assigned.insert(first.partition.topic.to_string(), first);
         }

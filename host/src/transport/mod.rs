@@ -1,6 +1,7 @@
 //! Where messages come from and go to. A transport keeps topics of partitions of messages, and checkpoints of groups;
 //! its own conventions (next offsets, offset strings, error codes) end in its adapter.
 
+#[cfg(any(test, feature = "testing"))]
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,11 +30,11 @@ pub use open::open;
 /// committed before.
 #[async_trait]
 pub trait Source: Send {
-    /// The next event. Polled always: control events flow whatever the demand; messages only of partitions that
-    /// `demand` names, and no more than it allows, save that one message may be larger than the bytes allowed.
+    /// The next event. Polled always: control events flow whatever the demand; messages only of partitions for
+    /// which `demand` has room, and no more than that, save that one message may be larger than the bytes allowed.
     ///
     /// Cancel safe: a dropped call loses no event.
-    async fn next(&mut self, demand: &Demand) -> SourceEvent;
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent;
 
     /// Begins to store checkpoints; the future ends when they are durable, or says why not. A commit whose epoch is
     /// over is refused.
@@ -103,9 +104,24 @@ pub enum OnLostPosition {
     Earliest,
 }
 
-/// What may be handed out, by partition. A partition that is not named gets nothing.
+/// What may be handed out. It is asked, and not told beforehand, so that many partitions with nothing to hand out cost
+/// nothing.
+pub trait Demand: Send + Sync {
+    /// What may be handed out of a partition; nothing where there is none.
+    fn room(&self, partition: &Partition) -> Option<Room>;
+}
+
+/// A demand that was written down. A partition that is not named gets nothing.
+#[cfg(any(test, feature = "testing"))]
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Demand(pub HashMap<Partition, Room>);
+pub struct Rooms(pub HashMap<Partition, Room>);
+
+#[cfg(any(test, feature = "testing"))]
+impl Demand for Rooms {
+    fn room(&self, partition: &Partition) -> Option<Room> {
+        self.0.get(partition).copied()
+    }
+}
 
 /// Room for messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

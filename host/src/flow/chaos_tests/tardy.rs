@@ -121,7 +121,7 @@ fn is_stored(memory: &Memory, commit: &Commit) -> bool {
 
 #[async_trait]
 impl Source for Tardy {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
         loop {
             let due = self.commissioned.first().map(|commissioned| commissioned.at);
             let until = async {

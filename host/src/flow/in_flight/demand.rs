@@ -8,80 +8,126 @@
 //! While something due waits to be read, its half of the window is not given to new messages, so that these cannot
 //! keep it out. A head that is not due takes nothing from anybody.
 
-use std::collections::HashMap;
-
 use super::{Assigned, InFlight};
 use crate::flow::lanes::Rank;
-use crate::model::Partition;
-use crate::transport::{Demand, Room};
+use crate::model::{Message, Partition};
+#[cfg(test)]
+use crate::transport::Rooms;
+use crate::transport::{Batch, Demand, Room};
 
-impl InFlight {
-    /// What may be read, by partition. Nothing at all while so many messages have settled since the last durable commit
-    /// that a crash would repeat more than is promised.
-    pub fn demand(&self) -> Demand {
-        let window = self.limits.messages.get();
-        if self.settled >= window {
-            return Demand::default();
-        }
-        let Some(bytes) = self.room_in_bytes() else { return Demand::default() };
-        let (new, due) = (self.room_for_new(window), self.room_for_due(window));
-        let storable = |(partition, messages): (_, usize)| (partition, messages.min(self.storable(partition)));
-        let rooms = new.chain(due).map(storable).filter(|(_, messages)| *messages > 0);
-        Demand(
-            rooms.map(|(partition, messages)| (partition.clone(), Room { messages, bytes })).collect::<HashMap<_, _>>(),
-        )
+/// What bounds all partitions together. Made once for all that is read in a turn, and kept up with what comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes that may still come.
+    bytes: u64,
+    /// What each partition may hold of the window.
+    share: usize,
+    /// What is left of the window beyond the shares.
+    spare: usize,
+    /// Whether more than one message of a partition may come that is due.
+    due_has_room: bool,
+}
+
+/// What may be read now.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a>(Option<(&'a InFlight, Bounds)>);
+
+impl Wanted<'_> {
+    /// Nothing may be read.
+    pub fn nothing() -> Self {
+        Self(None)
     }
+}
 
+impl Demand for Wanted<'_> {
+    fn room(&self, partition: &Partition) -> Option<Room> {
+        let (in_flight, bounds) = self.0?;
+        let assigned = in_flight.partitions.get(partition).filter(|assigned| !assigned.closing)?;
+        let messages = match assigned.rank {
+            Rank::New => in_flight.room_for_new(partition, assigned, bounds),
+            Rank::Due => in_flight.room_for_due(partition, assigned, bounds),
+        };
+        let messages = messages.min(assigned.storable());
+        (messages > 0).then_some(Room { messages, bytes: bounds.bytes })
+    }
+}
+
+impl Bounds {
+    /// Messages come. False where what may be read is to be looked at anew.
+    pub fn take(&mut self, in_flight: &InFlight, batch: &Batch) -> bool {
+        let Some(assigned) = in_flight.partitions.get(&batch.partition) else { return false };
+        let own = self.share.saturating_sub(assigned.startable());
+        self.spare = self.spare.saturating_sub(batch.messages.len().saturating_sub(own));
+        let bytes: u64 = batch.messages.iter().map(Message::size).sum();
+        self.bytes = self.bytes.saturating_sub(bytes);
+        assigned.rank == Rank::New && self.bytes > 0
+    }
+}
+
+impl Assigned {
     /// How many messages may come before the partition's checkpoint could become too long to be stored. It gets nothing
     /// until it is shorter: nothing is ever left out of it.
-    fn storable(&self, partition: &Partition) -> usize {
-        let assigned = self.partitions.get(partition);
-        let limit = assigned.and_then(|assigned| Some((assigned, assigned.checkpoint_limit?)));
-        limit.map_or(usize::MAX, |(assigned, limit)| assigned.window.room_within(limit))
+    fn storable(&self) -> usize {
+        self.checkpoint_limit.map_or(usize::MAX, |limit| self.window.room_within(limit))
     }
 
-    fn room_for_new(&self, window: usize) -> impl Iterator<Item = (&Partition, usize)> {
-        let window = window - self.kept_for_due(window);
-        let share = (window / self.of(Rank::New).count().max(1)).max(1);
-        let own = move |assigned: &Assigned| share.saturating_sub(assigned.startable());
-        let reserved: usize = self.of(Rank::New).map(|(_, assigned)| own(assigned)).sum();
-        let spare = window.saturating_sub(self.startable(Rank::New)).saturating_sub(reserved);
-        self.open(Rank::New).map(move |(partition, assigned)| {
-            let extra = if self.lanes.blocked(partition) == 0 { spare } else { 0 };
-            (partition, own(assigned) + extra)
-        })
+    /// Whether something waits to be read that is due.
+    fn waits(&self) -> bool {
+        self.heads.is_empty() && self.lag.is_some_and(|lag| lag > 0)
+    }
+}
+
+impl InFlight {
+    /// What may be read within bounds.
+    pub fn wanted(&self, bounds: Option<Bounds>) -> Wanted<'_> {
+        Wanted(bounds.map(|bounds| (self, bounds)))
     }
 
-    fn room_for_due(&self, window: usize) -> impl Iterator<Item = (&Partition, usize)> {
-        let due = self.startable(Rank::Due);
-        let has_room = due < window / 2 && due + self.startable(Rank::New) < window;
-        self.open(Rank::Due).map(move |(partition, assigned)| {
-            let more = has_room && self.lanes.blocked(partition) == 0;
-            (partition, usize::from(assigned.heads.is_empty() && (assigned.startable() == 0 || more)))
-        })
-    }
-
-    /// The part of the window that new messages leave to those that are due.
-    fn kept_for_due(&self, window: usize) -> usize {
-        let is_waiting = |assigned: &Assigned| assigned.heads.is_empty() && assigned.lag.is_some_and(|lag| lag > 0);
-        let half = window / 2;
-        if self.open(Rank::Due).any(|(_, assigned)| is_waiting(assigned)) {
-            half
-        } else {
-            self.startable(Rank::Due).min(half)
+    /// What bounds all partitions together. None while nothing at all may be read: the window is full of bytes, or so
+    /// many messages have settled since the last durable commit that a crash would repeat more than is promised.
+    pub fn bounds(&self) -> Option<Bounds> {
+        let window = self.limits.messages.get();
+        if self.settled >= window {
+            return None;
         }
+        let bytes = self.room_in_bytes()?;
+        let (mut partitions, mut new, mut due, mut due_waits) = (0, 0, 0, false);
+        for assigned in self.partitions.values() {
+            match assigned.rank {
+                Rank::New => (partitions, new) = (partitions + 1, new + assigned.startable()),
+                Rank::Due => {
+                    due += assigned.startable();
+                    due_waits |= !assigned.closing && assigned.waits();
+                }
+            }
+        }
+        let half = window / 2;
+        // The part of the window that new messages leave to those that are due.
+        let for_new = window - if due_waits { half } else { due.min(half) };
+        let share = (for_new / partitions.max(1)).max(1);
+        let of_new = self.partitions.values().filter(|assigned| assigned.rank == Rank::New);
+        let reserved: usize = of_new.map(|assigned| share.saturating_sub(assigned.startable())).sum();
+        let spare = for_new.saturating_sub(new).saturating_sub(reserved);
+        Some(Bounds { bytes, share, spare, due_has_room: due < half && due + new < window })
     }
 
-    fn of(&self, rank: Rank) -> impl Iterator<Item = (&Partition, &Assigned)> {
-        self.partitions.iter().filter(move |(_, assigned)| assigned.rank == rank)
+    /// What may be read, written down.
+    #[cfg(test)]
+    pub fn demand(&self) -> Rooms {
+        let wanted = self.wanted(self.bounds());
+        let room = |partition: Partition| wanted.room(&partition).map(|room| (partition, room));
+        Rooms(self.partitions().into_iter().filter_map(room).collect())
     }
 
-    fn open(&self, rank: Rank) -> impl Iterator<Item = (&Partition, &Assigned)> {
-        self.of(rank).filter(|(_, assigned)| !assigned.closing)
+    fn room_for_new(&self, partition: &Partition, assigned: &Assigned, bounds: Bounds) -> usize {
+        let own = bounds.share.saturating_sub(assigned.startable());
+        let spare = if bounds.spare > 0 && self.lanes.blocked(partition) == 0 { bounds.spare } else { 0 };
+        own + spare
     }
 
-    fn startable(&self, rank: Rank) -> usize {
-        self.of(rank).map(|(_, assigned)| assigned.startable()).sum()
+    fn room_for_due(&self, partition: &Partition, assigned: &Assigned, bounds: Bounds) -> usize {
+        let more = assigned.startable() == 0 || bounds.due_has_room && self.lanes.blocked(partition) == 0;
+        usize::from(assigned.heads.is_empty() && more)
     }
 
     /// Bytes that may still come: none while the bound is reached, all of it while nothing is in flight.

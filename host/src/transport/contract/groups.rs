@@ -106,7 +106,7 @@ pub async fn a_commit_after_the_partition_is_gone_is_refused(subject: &dyn Subje
     let refused = reader.commit(0, Checkpoint::plain(positions[4])).await;
     assert_eq!(refused, Err(CommitError::NotOwned(vec![Partition::new(topic.as_str(), 0)])));
     while reader.assignments.contains_key(&0) {
-        let event = reader.event(&Demand::default()).await;
+        let event = reader.event(&Rooms::default()).await;
         assert!(matches!(event, SourceEvent::Lost(_) | SourceEvent::Messages(_)), "{event:?}");
     }
     let stored = transport.checkpoints(&topic, "g").await.unwrap();
@@ -123,7 +123,7 @@ pub async fn a_commit_of_an_earlier_assignment_is_refused(subject: &dyn Subject)
     let late = reader.commit_of(0, Checkpoint::plain(positions[4]));
     subject.take_away(&topic, "g").await;
     while !reader.assignments.is_empty() {
-        reader.event(&Demand::default()).await;
+        reader.event(&Rooms::default()).await;
     }
     subject.give_back(&topic, "g").await;
     reader.wait_for_partitions().await;

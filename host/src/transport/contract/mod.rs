@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Assignment, Batch, Commit, CommitError, Demand, OnLostPosition, Room, Sink, Source, SourceEvent, Start,
+    Assignment, Batch, Commit, CommitError, Demand, OnLostPosition, Room, Rooms, Sink, Source, SourceEvent, Start,
     Subscription, Transport, Written,
 };
 use crate::model::{Checkpoint, Message, Partition, Position, Record};
@@ -165,14 +165,14 @@ impl Reader {
     /// Until every partition is assigned.
     async fn wait_for_partitions(&mut self) {
         while self.assignments.len() < PARTITIONS as usize {
-            match self.event(&Demand::default()).await {
+            match self.event(&Rooms::default()).await {
                 SourceEvent::Lost(_) | SourceEvent::Assigned(_) | SourceEvent::Messages(_) => {}
                 event => panic!("{event:?}"),
             }
         }
     }
 
-    async fn event(&mut self, demand: &Demand) -> SourceEvent {
+    async fn event(&mut self, demand: &dyn Demand) -> SourceEvent {
         let event = tokio::time::timeout(PATIENCE, self.source.next(demand)).await.expect("no event came");
         match &event {
             SourceEvent::Assigned(assignments) => {
@@ -191,7 +191,7 @@ impl Reader {
     }
 
     /// The next batch that is not empty. Fails when anything else but news of the lag comes.
-    async fn batch(&mut self, demand: &Demand) -> Batch {
+    async fn batch(&mut self, demand: &dyn Demand) -> Batch {
         loop {
             match self.event(demand).await {
                 SourceEvent::Messages(batch) if batch.messages.is_empty() => {}
@@ -211,9 +211,9 @@ impl Reader {
         messages
     }
 
-    fn demand(&self, partitions: &[u32], room: Room) -> Demand {
+    fn demand(&self, partitions: &[u32], room: Room) -> Rooms {
         let rooms = partitions.iter().map(|index| (Partition::new(self.topic.clone(), *index), room));
-        Demand(rooms.collect::<HashMap<_, _>>())
+        Rooms(rooms.collect::<HashMap<_, _>>())
     }
 
     fn commit_of(&self, partition: u32, checkpoint: Checkpoint) -> Commit {

@@ -124,11 +124,11 @@ pub async fn new_messages_are_told_of_without_demand(subject: &dyn Subject) {
     let sink = subject.open().await.sink(&topic).await.unwrap();
     let mut reader = Reader::open(&*subject.open().await, &topic, "g").await;
     while reader.lag.get(&1) != Some(&0) {
-        reader.event(&Demand::default()).await;
+        reader.event(&Rooms::default()).await;
     }
     write_numbers(&*sink, 1, 0..2).await;
     while reader.lag[&1] == 0 {
-        reader.event(&Demand::default()).await;
+        reader.event(&Rooms::default()).await;
     }
     assert_eq!(payloads(&reader.take(2).await), numbers(0..2));
     assert_eq!(reader.lag[&1], 0);

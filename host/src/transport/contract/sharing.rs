@@ -85,7 +85,7 @@ impl Crowd {
             let polls = self.members.iter_mut().map(|(number, member)| {
                 let Member { source, assignments, .. } = member;
                 let demand = assignments.values().map(|assignment| (assignment.partition.clone(), ALL)).collect();
-                async move { (*number, source.next(&Demand(demand)).await) }.boxed()
+                async move { (*number, source.next(&Rooms(demand)).await) }.boxed()
             });
             let told = tokio::time::timeout(PATIENCE, select_all(polls)).await.expect("no event came").0;
             self.told(told.0, told.1).await;

@@ -103,10 +103,13 @@ impl Reading {
     }
 
     /// The next batch, of a partition whose turn it is: messages first, then news of the lag.
-    pub(super) fn hand_out(&mut self, demand: &Demand, now: Instant) -> Option<Batch> {
+    pub(super) fn hand_out(&mut self, demand: &dyn Demand, now: Instant) -> Option<Batch> {
         for index in self.in_turn() {
             let Some(Owned { cursor, .. }) = self.owned.get_mut(&index) else { continue };
-            let room = demand.0.get(cursor.partition()).copied();
+            if cursor.is_empty() {
+                continue;
+            }
+            let room = demand.room(cursor.partition());
             if let Some(batch) = room.and_then(|room| cursor.hand_out(room, now)) {
                 self.turn = index;
                 return Some(batch);
@@ -116,10 +119,10 @@ impl Reading {
     }
 
     /// What is worth reading, of the partition whose turn it is first.
-    pub(super) fn plan(&mut self, parts: &Parts, group: i64, demand: &Demand) -> Option<Plan> {
+    pub(super) fn plan(&mut self, parts: &Parts, group: i64, demand: &dyn Demand) -> Option<Plan> {
         let wanted = self.in_turn().into_iter().filter_map(|index| {
             let Owned { epoch, cursor, .. } = self.owned.get(&index)?;
-            let room = *demand.0.get(cursor.partition()).filter(|room| cursor.wants(**room))?;
+            let room = (cursor.is_empty() && cursor.is_behind()).then(|| demand.room(cursor.partition()))??;
             Some(Wanted { partition: index, epoch: *epoch, from: cursor.next(), room })
         });
         let wanted: Vec<_> = wanted.collect();

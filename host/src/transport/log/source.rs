@@ -93,7 +93,7 @@ impl LogSource {
     }
 
     /// What can be told at once. What may go goes before anything more of it is handed out.
-    fn ready(&mut self, demand: &Demand) -> Option<SourceEvent> {
+    fn ready(&mut self, demand: &dyn Demand) -> Option<SourceEvent> {
         self.observe();
         while let Some(Some(ending)) = self.replies.next().now_or_never() {
             self.let_go(ending);
@@ -155,7 +155,7 @@ impl LogSource {
     }
 
     /// Begins what is to be done next, when it is time: others wait for what is let go, and messages do not go away.
-    fn begin(&mut self, demand: &Demand) {
+    fn begin(&mut self, demand: &dyn Demand) {
         let now = self.parts.clock.now();
         if self.work.is_some() || now < self.again {
             return;
@@ -243,7 +243,7 @@ impl LogSource {
 
 #[async_trait]
 impl Source for LogSource {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
         loop {
             if let Some(event) = self.ready(demand) {
                 return event;

@@ -10,7 +10,7 @@ use crate::model::{Period, Record, Size, Timestamp};
 use crate::transport::config::{Create, Retention};
 use crate::transport::contract::{PARTITIONS, Subject};
 use crate::transport::{
-    Assignment, Commit, CommitError, Demand, OnLostPosition, SourceEvent, Start, WriteError, Written,
+    Assignment, Commit, CommitError, OnLostPosition, Rooms, SourceEvent, Start, WriteError, Written,
 };
 
 mod leases;
@@ -139,9 +139,9 @@ async fn write(log: &Log, records: Vec<Record>) -> Vec<Result<Written, WriteErro
     log.sink("t").await.unwrap().write(records).await
 }
 
-fn everything() -> Demand {
+fn everything() -> Rooms {
     let room = Room { messages: 100, bytes: 1 << 20 };
-    Demand((0..PARTITIONS).map(|index| (Partition::new("t", index), room)).collect())
+    Rooms((0..PARTITIONS).map(|index| (Partition::new("t", index), room)).collect())
 }
 
 /// The next event that is not news of the lag.

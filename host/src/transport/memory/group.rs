@@ -5,6 +5,8 @@ use crate::transport::balance::{self, Holding, Step};
 use crate::transport::{Commit, Epoch};
 
 pub(super) struct Group {
+    /// Counts what changed of members and leases.
+    version: u64,
     /// By partition.
     pub(super) checkpoints: Vec<Checkpoint>,
     /// The sources that read, by number, in the order in which they joined.
@@ -27,18 +29,20 @@ struct Lease {
 impl Group {
     /// A group that nobody reads for.
     pub(super) fn new(checkpoints: Vec<Checkpoint>) -> Self {
-        Self { members: Vec::new(), leases: vec![Lease::default(); checkpoints.len()], checkpoints }
+        Self { version: 0, members: Vec::new(), leases: vec![Lease::default(); checkpoints.len()], checkpoints }
     }
 
     /// A source reads for the group from now on.
     pub(super) fn join(&mut self, member: u64) {
         if !self.members.contains(&member) {
+            self.version += 1;
             self.members.push(member);
         }
     }
 
     /// A source is gone, and lets go all it has.
     pub(super) fn leave(&mut self, member: u64) {
+        self.version += 1;
         self.members.retain(|other| *other != member);
         for lease in &mut self.leases {
             lease.owner = lease.owner.filter(|owner| *owner != member);
@@ -66,6 +70,7 @@ impl Group {
     pub(super) fn assign(&mut self, partition: u32, member: u64) -> Option<(Epoch, Checkpoint)> {
         let index = usize::try_from(partition).ok()?;
         let lease = self.leases.get_mut(index)?;
+        self.version += 1;
         *lease = Lease { epoch: lease.epoch + 1, owner: Some(member), wanted_by: None, away: lease.away };
         Some((Epoch(lease.epoch), self.checkpoints.get(index)?.clone()))
     }
@@ -110,7 +115,14 @@ impl Group {
         self.of(partitions).for_each(|lease| lease.away = false);
     }
 
+    /// Changes whenever members or leases do.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// These leases, to be changed.
     fn of(&mut self, partitions: &[u32]) -> impl Iterator<Item = &mut Lease> {
+        self.version += u64::from(!partitions.is_empty());
         let all = (0_u32..).zip(&mut self.leases);
         all.filter(|(index, _)| partitions.contains(index)).map(|(_, lease)| lease)
     }

@@ -63,8 +63,8 @@ impl Shared {
         value
     }
 
-    fn physical(&self, topic: &str) -> String {
-        super::open::physical_name(&self.topics, topic)
+    fn physical(&self, topic: &str) -> Arc<str> {
+        super::open::physical_name(&self.topics, topic).into()
     }
 
     /// Makes a topic where missing; says how many partitions it has.
@@ -87,7 +87,7 @@ impl Transport for Memory {
 
     async fn topics(&self) -> Result<Vec<TopicInfo>, TransportError> {
         let bounds = |topic: &state::Topic| topic.logs.iter().map(state::Log::bounds).collect();
-        let topics = self.0.state().topics.iter().map(|(name, topic)| (name.clone(), bounds(topic))).collect();
+        let topics = self.0.state().topics.iter().map(|(name, topic)| (name.to_string(), bounds(topic))).collect();
         Ok(super::open::named_as_in_the_spec(&self.0.topics, topics))
     }
 

@@ -14,7 +14,7 @@ use crate::transport::{Sink, WriteError, Written};
 pub(super) struct MemorySink {
     shared: Arc<Shared>,
     topic: Arc<str>,
-    physical: String,
+    physical: Arc<str>,
     spread: Spread,
 }
 

@@ -2,6 +2,7 @@
 //! free up to its share, and asks those that have more.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,12 +22,14 @@ use crate::transport::{
 
 pub(super) struct MemorySource {
     shared: Arc<Shared>,
-    physical: String,
+    physical: Arc<str>,
     subscription: Subscription,
     /// Its number among the sources.
     number: u64,
     changed: watch::Receiver<()>,
     owned: BTreeMap<u32, Owned>,
+    /// The version of the group that was looked at last.
+    seen: Option<u64>,
     /// The partition that was served last.
     turn: u32,
     /// A few at most: no more are made before these are told.
@@ -56,6 +59,7 @@ impl MemorySource {
             subscription,
             number,
             owned: BTreeMap::new(),
+            seen: None,
             turn: 0,
             events: VecDeque::new(),
             releasing: FuturesUnordered::new(),
@@ -63,7 +67,7 @@ impl MemorySource {
     }
 
     /// What can be told at once.
-    fn ready(&mut self, demand: &Demand) -> Option<SourceEvent> {
+    fn ready(&mut self, demand: &dyn Demand) -> Option<SourceEvent> {
         self.changed.mark_unchanged();
         if let Some(event) = self.events.pop_front() {
             return Some(event);
@@ -89,6 +93,11 @@ impl MemorySource {
     /// asked back.
     fn share(&mut self, topic: &mut Topic) {
         let group = topic.group(&self.subscription.group, self.subscription.start);
+        if self.seen == Some(group.version()) {
+            return;
+        }
+        // What this source changes itself is looked at once more, until nothing is left to change.
+        self.seen = Some(group.version());
         group.join(self.number);
         self.see_what_is_lost(group);
         let step = group.balance(self.number);
@@ -149,31 +158,47 @@ impl MemorySource {
         }
     }
 
-    fn messages(&mut self, topic: &Topic, demand: &Demand) -> Option<SourceEvent> {
+    /// The next batch: of the first partition behind the last served that has one, else news of the lag.
+    fn messages(&mut self, topic: &Topic, demand: &dyn Demand) -> Option<SourceEvent> {
+        let (behind, before) = ((Bound::Excluded(self.turn), Bound::Unbounded), ..=self.turn);
+        let event = self.first_of(behind, topic, demand);
+        let event = event.or_else(|| self.first_of(before, topic, demand));
         let now = self.shared.clock.now();
-        let after = self.owned.range(self.turn.saturating_add(1)..).map(|(index, _)| *index);
-        let order: Vec<u32> = after.chain(self.owned.range(..=self.turn).map(|(index, _)| *index)).collect();
-        for index in order {
-            let (Some(owned), Some(log)) = (self.owned.get_mut(&index), topic.log(index)) else { continue };
-            let (cursor, bounds) = (&mut owned.cursor, log.bounds());
+        event.or_else(|| {
+            let news = self.owned.values_mut().find_map(|owned| owned.cursor.news(now));
+            news.map(SourceEvent::Messages)
+        })
+    }
+
+    fn first_of(
+        &mut self,
+        partitions: impl RangeBounds<u32>,
+        topic: &Topic,
+        demand: &dyn Demand,
+    ) -> Option<SourceEvent> {
+        let Self { owned, shared, subscription, turn, .. } = self;
+        for (index, Owned { cursor, .. }) in owned.range_mut(partitions) {
+            let Some(log) = topic.log(*index) else { continue };
+            let bounds = log.bounds();
             cursor.grow(bounds.end);
-            if let Err(lost) = cursor.pass_what_is_gone(bounds.first, &self.subscription) {
+            if let Err(lost) = cursor.pass_what_is_gone(bounds.first, subscription) {
                 return Some(SourceEvent::Failed(lost));
             }
-            let Some(room) = demand.0.get(cursor.partition()).copied() else { continue };
-            if cursor.wants(room) {
+            if cursor.is_empty() && !cursor.is_behind() {
+                continue;
+            }
+            let Some(room) = demand.room(cursor.partition()) else { continue };
+            if cursor.is_empty() {
                 // They share the log's own bytes, so reading ahead takes no memory worth a bound.
                 let messages = log.from(cursor.next()).take(room.messages);
-                cursor.take_in(
-                    messages.map(|message| named(message, &self.subscription.topic)).collect::<Vec<Message>>(),
-                );
+                cursor.take_in(messages.map(|message| named(message, &subscription.topic)).collect::<Vec<Message>>());
             }
-            if let Some(batch) = cursor.hand_out(room, now) {
-                self.turn = index;
+            if let Some(batch) = cursor.hand_out(room, shared.clock.now()) {
+                *turn = *index;
                 return Some(SourceEvent::Messages(batch));
             }
         }
-        self.owned.values_mut().find_map(|owned| owned.cursor.news(now)).map(SourceEvent::Messages)
+        None
     }
 
     fn failed(&self, reason: &str) -> SourceEvent {
@@ -195,7 +220,7 @@ impl MemorySource {
 
 #[async_trait]
 impl Source for MemorySource {
-    async fn next(&mut self, demand: &Demand) -> SourceEvent {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
         loop {
             if let Some(event) = self.ready(demand) {
                 return event;

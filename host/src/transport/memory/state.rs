@@ -12,7 +12,7 @@ use crate::transport::{PartitionInfo, Start};
 #[derive(Default)]
 pub(super) struct State {
     /// By their names in the system.
-    pub(super) topics: BTreeMap<String, Topic>,
+    pub(super) topics: BTreeMap<Arc<str>, Topic>,
     /// Gives sources their numbers.
     pub(super) sources: u64,
 }
@@ -53,8 +53,8 @@ pub(super) struct Log {
 
 impl State {
     /// A topic, made where missing.
-    pub(super) fn topic(&mut self, name: &str, config: Option<&config::Topic>) -> &mut Topic {
-        let topic = self.topics.entry(name.to_owned()).or_insert_with(|| {
+    pub(super) fn topic(&mut self, name: &Arc<str>, config: Option<&config::Topic>) -> &mut Topic {
+        let topic = self.topics.entry(name.clone()).or_insert_with(|| {
             let partitions = config.map_or(DEFAULT_PARTITIONS, config::Topic::partitions);
             Topic { logs: (0..partitions).map(|_| Log::default()).collect(), ..Topic::default() }
         });
@@ -85,6 +85,9 @@ impl Topic {
     /// Removes what is kept no longer, oldest first.
     pub(super) fn trim(&mut self, now: Timestamp) {
         let Retention { age, size } = self.retention;
+        if age.is_none() && size.is_none() {
+            return;
+        }
         let oldest = age.map_or(0, |age| now.0.saturating_sub(u64::try_from(age.0.as_millis()).unwrap_or(u64::MAX)));
         let limit = size.map_or(u64::MAX, |size| size.0);
         loop {

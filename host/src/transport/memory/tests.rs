@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{Period, Record, Size, Timestamp};
 use crate::transport::config::{Create, Retention};
 use crate::transport::contract::{PARTITIONS, Subject};
-use crate::transport::{Assignment, Demand, OnLostPosition, Room, SourceEvent, Start, WriteError};
+use crate::transport::{Assignment, OnLostPosition, Room, Rooms, SourceEvent, Start, WriteError};
 
 struct InMemory {
     memory: Memory,
@@ -63,8 +63,8 @@ async fn write(memory: &Memory, count: usize) -> Vec<Result<crate::transport::Wr
     sink.write(vec![Record { partition: Some(0), payload: "0123456789".into(), ..Record::default() }; count]).await
 }
 
-fn demand() -> Demand {
-    Demand([(Partition::new("t", 0), Room { messages: 100, bytes: 1000 })].into())
+fn demand() -> Rooms {
+    Rooms([(Partition::new("t", 0), Room { messages: 100, bytes: 1000 })].into())
 }
 
 /// The next event that is not news of the lag.

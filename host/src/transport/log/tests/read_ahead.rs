@@ -25,7 +25,7 @@ async fn source(folder: &TempDir) -> LogSource {
 /// The next messages when each of these partitions has room for so many mebibytes.
 async fn next(source: &mut LogSource, partitions: &[u32], mebibytes: u64) -> Vec<(u32, i64)> {
     let room = Room { messages: 100, bytes: mebibytes * MEBIBYTE };
-    let demand = Demand(partitions.iter().map(|index| (Partition::new("t", *index), room)).collect());
+    let demand = Rooms(partitions.iter().map(|index| (Partition::new("t", *index), room)).collect());
     loop {
         match source.next(&demand).await {
             SourceEvent::Messages(batch) if batch.messages.is_empty() => {}
