@@ -29,6 +29,10 @@ pub enum Signal {
     Terminate,
     /// As Ctrl-C does.
     Interrupt,
+    /// Lets it stand still, as SIGSTOP does.
+    Pause,
+    /// Lets it go on that stands still.
+    Resume,
 }
 
 impl Host {
@@ -67,6 +71,8 @@ impl Host {
         let flag = match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
+            Signal::Pause => "-STOP",
+            Signal::Resume => "-CONT",
         };
         let process = self.child.id().context("the host has ended already")?.to_string();
         let sent = Command::new("kill").args([flag, &process]).status().await.context("cannot run kill")?;

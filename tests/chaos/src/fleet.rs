@@ -1,0 +1,153 @@
+//! The hosts: real `lockgate run` processes on one spec. What each logs is kept in a file of the scenario's folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use e2e::support::host::{Host, Signal};
+use e2e::support::lockgate::{Answer, Lockgate};
+
+/// What a host logs once its pipelines run.
+const RUNNING: &str = "\"running\"";
+/// What a host never logs, whatever happens to it.
+const NEVER: [&str; 2] = ["panicked at", "has ended in a panic"];
+
+/// Hosts, by seat.
+pub struct Fleet {
+    /// How they are started: program, spec, variables. What is changed holds for those that start from then on.
+    pub lockgate: Lockgate,
+    seats: BTreeMap<usize, Seated>,
+    folder: PathBuf,
+    started: u32,
+    findings: Vec<String>,
+}
+
+/// A host that runs.
+struct Seated {
+    host: Host,
+    /// Which of all that were started.
+    number: u32,
+    state: State,
+}
+
+/// Whether a host moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Moving,
+    Paused,
+}
+
+impl Fleet {
+    /// No hosts yet.
+    pub fn new(lockgate: Lockgate, folder: &Path) -> Self {
+        Self { lockgate, seats: BTreeMap::new(), folder: folder.to_owned(), started: 0, findings: Vec::new() }
+    }
+
+    /// Starts a host in a free seat. It runs some hundred milliseconds later.
+    pub fn start(&mut self, seat: usize) -> anyhow::Result<()> {
+        ensure!(!self.seats.contains_key(&seat), "seat {seat} is taken");
+        let host = Host::start(&self.lockgate, &[])?;
+        self.started += 1;
+        self.seats.insert(seat, Seated { host, number: self.started, state: State::Moving });
+        Ok(())
+    }
+
+    /// Waits until a host's pipelines run.
+    pub async fn until_running(&mut self, seat: usize) -> anyhow::Result<()> {
+        self.seated(seat)?.host.until_logged(RUNNING).await
+    }
+
+    /// Stops a host as a service manager does, and waits for its end.
+    pub async fn stop(&mut self, seat: usize) -> anyhow::Result<()> {
+        let seated = self.take(seat)?;
+        seated.host.signal(Signal::Terminate).await?;
+        let answer = seated.host.end().await?;
+        // Before it listens, the signal ends it: it has begun nothing by then.
+        let listened = answer.errors.contains(RUNNING);
+        if !(answer.code == Some(0) || answer.code.is_none() && !listened) {
+            self.findings.push(format!("host {} was told to stop and ended with {:?}", seated.number, answer.code));
+        }
+        self.keep(seated.number, &answer)
+    }
+
+    /// Kills a host, as `kill -9` does, and waits until it is gone.
+    pub async fn kill(&mut self, seat: usize) -> anyhow::Result<()> {
+        let seated = self.take(seat)?;
+        let answer = seated.host.kill().await?;
+        if let Some(code) = answer.code {
+            self.findings.push(format!("host {} ended by itself, with {code}", seated.number));
+        }
+        self.keep(seated.number, &answer)
+    }
+
+    /// Lets a host stand still, as SIGSTOP does.
+    pub async fn pause(&mut self, seat: usize) -> anyhow::Result<()> {
+        let seated = self.seated(seat)?;
+        seated.state = State::Paused;
+        seated.host.signal(Signal::Pause).await
+    }
+
+    /// Lets a host go on that stands still.
+    pub async fn resume(&mut self, seat: usize) -> anyhow::Result<()> {
+        let seated = self.seated(seat)?;
+        seated.state = State::Moving;
+        seated.host.signal(Signal::Resume).await
+    }
+
+    /// The seats of hosts that move.
+    pub fn moving(&self) -> Vec<usize> {
+        self.in_state(State::Moving)
+    }
+
+    /// The seats of hosts that stand still.
+    pub fn paused(&self) -> Vec<usize> {
+        self.in_state(State::Paused)
+    }
+
+    /// Seats below `most` without a host.
+    pub fn free(&self, most: usize) -> Vec<usize> {
+        (0..most).filter(|seat| !self.seats.contains_key(seat)).collect()
+    }
+
+    /// What a host has logged so far.
+    pub fn log(&self, seat: usize) -> String {
+        self.seats.get(&seat).map(|seated| seated.host.log()).unwrap_or_default()
+    }
+
+    /// Keeps the logs of those that still run, in files.
+    pub fn save(&self) -> anyhow::Result<()> {
+        for Seated { host, number, .. } in self.seats.values() {
+            fs::write(self.file(*number), host.log()).context("cannot keep a host's log")?;
+        }
+        Ok(())
+    }
+
+    /// What hosts did that they must not.
+    pub fn findings(&self) -> &[String] {
+        &self.findings
+    }
+
+    fn in_state(&self, state: State) -> Vec<usize> {
+        self.seats.iter().filter(|(_, seated)| seated.state == state).map(|(seat, _)| *seat).collect()
+    }
+
+    fn seated(&mut self, seat: usize) -> anyhow::Result<&mut Seated> {
+        self.seats.get_mut(&seat).with_context(|| format!("seat {seat} is free"))
+    }
+
+    fn take(&mut self, seat: usize) -> anyhow::Result<Seated> {
+        self.seats.remove(&seat).with_context(|| format!("seat {seat} is free"))
+    }
+
+    fn file(&self, number: u32) -> PathBuf {
+        self.folder.join(format!("host-{number}.log"))
+    }
+
+    fn keep(&mut self, number: u32, answer: &Answer) -> anyhow::Result<()> {
+        if let Some(line) = answer.errors.lines().find(|line| NEVER.iter().any(|never| line.contains(never))) {
+            self.findings.push(format!("host {number} logged {line}"));
+        }
+        fs::write(self.file(number), &answer.errors).context("cannot keep a host's log")
+    }
+}

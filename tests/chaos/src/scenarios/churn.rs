@@ -1,0 +1,53 @@
+//! Hosts that come and go.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rand::Rng;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::faults::{Join, Leave, SEATS};
+use crate::load::{Pace, Until};
+use crate::scenario::{Extent, Extents, Fault, Scenario};
+use crate::stage::Stage;
+
+/// How often a host comes or goes.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// See its `about`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Churn;
+
+#[async_trait]
+impl Scenario for Churn {
+    fn name(&self) -> &'static str {
+        "churn"
+    }
+
+    fn about(&self) -> &'static str {
+        "a host comes or goes cleanly every 250 ms, one to four of them: nothing lost, nothing repeated"
+    }
+
+    fn extents(&self) -> Extents {
+        Extents { short: Extent { messages: 5_000, faults: 30 }, long: Extent { messages: 50_000, faults: 300 } }
+    }
+
+    async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        stage.fleet.start(0)?;
+        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
+        stage.until_ended(1).await?;
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..stage.extent.faults {
+            ticks.tick().await;
+            let comes = match stage.fleet.moving().len() {
+                ..=1 => true,
+                SEATS.. => false,
+                _ => stage.random.random(),
+            };
+            let fault: &dyn Fault = if comes { &Join } else { &Leave };
+            stage.inflict(fault).await?;
+        }
+        Ok(())
+    }
+}
