@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use crate::scenario::Fault;
@@ -14,7 +15,7 @@ pub const SEATS: usize = 4;
 
 /// All of them.
 pub fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(Kill), Box::new(Stop), Box::new(Join), Box::new(Leave), Box::new(Pause)]
+    vec![Box::new(Kill), Box::new(Stop), Box::new(Join), Box::new(Leave), Box::new(Pause), Box::new(Bury)]
 }
 
 /// Kills a host in the middle of whatever it does, and starts another one.
@@ -108,6 +109,26 @@ impl Fault for Pause {
         tokio::time::sleep(lease * 3 / 2).await;
         stage.breathe(Duration::from_millis(500)).await;
         stage.fleet.resume(seat).await
+    }
+}
+
+/// Takes the partitions of one pipeline from a host that lives, as another one does that finds it dead. They go to whoever
+/// looks first, the same one not excepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Bury;
+
+#[async_trait]
+impl Fault for Bury {
+    fn name(&self) -> &'static str {
+        "bury"
+    }
+
+    async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        let which = stage.random.random_range(0..SEATS);
+        let pipeline = stage.setting.pipelines.choose(&mut stage.random).copied().context("there is no pipeline")?;
+        stage.allow_repeats(pipeline, stage.setting.repeats());
+        stage.bus().log().bury(&pipeline.topic(), &pipeline.name(), which).await?;
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod kill;
 mod mixed;
 mod pause;
 mod schedule;
+mod steal;
 mod stop;
 
 /// All of them, the longest first.
@@ -21,6 +22,7 @@ pub fn all() -> Vec<Arc<dyn Scenario>> {
         Arc::new(churn::Churn),
         Arc::new(pause::Pause),
         Arc::new(kill::Kill),
+        Arc::new(steal::Steal),
         Arc::new(stop::Stop),
     ];
     process.into_iter().chain(environment::all()).collect()
