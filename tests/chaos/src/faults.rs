@@ -84,7 +84,7 @@ impl Fault for Leave {
             return Ok(());
         }
         let seat = any(stage)?;
-        stage.fleet.stop(seat).await
+        stage.fleet.dismiss(seat).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use e2e::support::host::{Host, Signal};
 use e2e::support::lockgate::{Answer, Lockgate};
+use tokio::task::JoinSet;
 
 /// What a host logs once its pipelines run.
 const RUNNING: &str = "\"running\"";
@@ -18,6 +19,8 @@ pub struct Fleet {
     /// How they are started: program, spec, variables. What is changed holds for those that start from then on.
     pub lockgate: Lockgate,
     seats: BTreeMap<usize, Seated>,
+    /// Told to stop, each with its number.
+    leaving: JoinSet<(u32, anyhow::Result<Answer>)>,
     folder: PathBuf,
     started: u32,
     findings: Vec<String>,
@@ -41,7 +44,14 @@ enum State {
 impl Fleet {
     /// No hosts yet.
     pub fn new(lockgate: Lockgate, folder: &Path) -> Self {
-        Self { lockgate, seats: BTreeMap::new(), folder: folder.to_owned(), started: 0, findings: Vec::new() }
+        Self {
+            lockgate,
+            seats: BTreeMap::new(),
+            leaving: JoinSet::new(),
+            folder: folder.to_owned(),
+            started: 0,
+            findings: Vec::new(),
+        }
     }
 
     /// Starts a host in a free seat. It runs some hundred milliseconds later.
@@ -60,15 +70,31 @@ impl Fleet {
 
     /// Stops a host as a service manager does, and waits for its end.
     pub async fn stop(&mut self, seat: usize) -> anyhow::Result<()> {
-        let seated = self.take(seat)?;
-        seated.host.signal(Signal::Terminate).await?;
-        let answer = seated.host.end().await?;
-        // Before it listens, the signal ends it: it has begun nothing by then.
-        let listened = answer.errors.contains(RUNNING);
-        if !(answer.code == Some(0) || answer.code.is_none() && !listened) {
-            self.findings.push(format!("host {} was told to stop and ended with {:?}", seated.number, answer.code));
+        self.dismiss(seat).await?;
+        self.until_gone().await
+    }
+
+    /// Tells a host to stop. Its seat is free at once, though it may drain for a while.
+    pub async fn dismiss(&mut self, seat: usize) -> anyhow::Result<()> {
+        let Seated { host, number, .. } = self.take(seat)?;
+        host.signal(Signal::Terminate).await?;
+        self.leaving.spawn(async move { (number, host.end().await) });
+        Ok(())
+    }
+
+    /// Waits until every host that was told to stop has ended.
+    pub async fn until_gone(&mut self) -> anyhow::Result<()> {
+        while let Some(gone) = self.leaving.join_next().await {
+            let (number, answer) = gone.context("a host cannot be waited for")?;
+            let answer = answer?;
+            // Before it listens, the signal ends it: it has begun nothing by then.
+            let listened = answer.errors.contains(RUNNING);
+            if !(answer.code == Some(0) || answer.code.is_none() && !listened) {
+                self.findings.push(format!("host {number} was told to stop and ended with {:?}", answer.code));
+            }
+            self.keep(number, &answer)?;
         }
-        self.keep(seated.number, &answer)
+        Ok(())
     }
 
     /// Kills a host, as `kill -9` does, and waits until it is gone.

@@ -48,6 +48,7 @@ pub fn chosen(all: Vec<Arc<dyn Scenario>>, names: &[String]) -> anyhow::Result<V
 
 /// Runs them, prints a line of each as it ends, and what is wrong behind them. Fails when one does.
 pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow::Result<()> {
+    request.tools.compile(&request.folder).await?;
     let (start, room) = (Instant::now(), Arc::new(Semaphore::new(request.beside.max(1))));
     println!("seed {}\n{}", request.seed, table::HEAD);
     let mut running = JoinSet::new();

@@ -37,6 +37,15 @@ pub struct Tools {
     pub component: PathBuf,
 }
 
+impl Tools {
+    /// Has the component compiled and kept, so that no host does it among the faults.
+    pub async fn compile(&self, folder: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let lockgate = Lockgate::new(self.program.clone(), folder, &[]);
+        lockgate.output(&["plugin", "inspect", &self.component.display().to_string()]).await.map(drop)
+    }
+}
+
 /// A scenario's place.
 pub struct Stage {
     /// The hosts.
@@ -235,9 +244,9 @@ impl Stage {
             self.fleet.resume(seat).await?;
         }
         for seat in self.fleet.moving() {
-            self.fleet.stop(seat).await?;
+            self.fleet.dismiss(seat).await?;
         }
-        Ok(())
+        self.fleet.until_gone().await
     }
 
     /// Judges by what stands in the topics, all of it read once more.
