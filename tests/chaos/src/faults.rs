@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use async_trait::async_trait;
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -13,9 +13,11 @@ use crate::stage::Stage;
 /// Hosts at once, at most.
 pub const SEATS: usize = 4;
 
-/// All of them.
+/// All that go along with others.
 pub fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(Kill), Box::new(Stop), Box::new(Join), Box::new(Leave), Box::new(Pause), Box::new(Bury)]
+    let hard: [Box<dyn Fault>; 5] = [Box::new(Kill), Box::new(Cut), Box::new(Crash), Box::new(Freeze), Box::new(Bury)];
+    let clean: [Box<dyn Fault>; 3] = [Box::new(Stop), Box::new(Join), Box::new(Leave)];
+    hard.into_iter().chain(clean).collect()
 }
 
 /// Kills a host in the middle of whatever it does, and starts another one.
@@ -33,6 +35,46 @@ impl Fault for Kill {
         stage.allow_hard_end();
         stage.fleet.kill(seat).await?;
         stage.fleet.start(seat)
+    }
+}
+
+/// Stops a host, and kills it while it drains.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut;
+
+#[async_trait]
+impl Fault for Cut {
+    fn name(&self) -> &'static str {
+        "cut"
+    }
+
+    async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        let seat = any(stage)?;
+        stage.allow_hard_end();
+        stage.fleet.tell_to_stop(seat).await?;
+        stage.breathe(Duration::from_millis(50)).await;
+        stage.fleet.kill(seat).await?;
+        stage.fleet.start(seat)
+    }
+}
+
+/// Kills all hosts, one right after the other, and starts as many.
+#[derive(Clone, Copy, Debug)]
+pub struct Crash;
+
+#[async_trait]
+impl Fault for Crash {
+    fn name(&self) -> &'static str {
+        "crash"
+    }
+
+    async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        let seats: Vec<usize> = stage.fleet.moving().into_iter().chain(stage.fleet.paused()).collect();
+        for seat in &seats {
+            stage.allow_hard_end();
+            stage.fleet.kill(*seat).await?;
+        }
+        seats.into_iter().try_for_each(|seat| stage.fleet.start(seat))
     }
 }
 
@@ -88,9 +130,15 @@ impl Fault for Leave {
     }
 }
 
-/// Lets a host stand still for longer than its lease, beside another one that takes over, and go on.
+/// Lets a host stand still for longer than its lease, beside another one that takes over, and go on. One that was caught in
+/// the middle of a write keeps the file locked, and nobody could take over: it goes on at once, and is caught again.
 #[derive(Clone, Copy, Debug)]
 pub struct Pause;
+
+/// How long the others may take to go on without a host that stands still, before it counts as one that locks the file.
+const LOCKED_AFTER: Duration = Duration::from_millis(400);
+/// A host that locks the file is caught so often before that is given up.
+const CATCHES: usize = 50;
 
 #[async_trait]
 impl Fault for Pause {
@@ -102,13 +150,43 @@ impl Fault for Pause {
         if stage.fleet.moving().len() < 2 {
             Join.inflict(stage).await?;
         }
+        stage.allow_hard_end();
+        for _ in 0..CATCHES {
+            let seat = any(stage)?;
+            stage.fleet.pause(seat).await?;
+            let others_go_on = stage.more_ends_within(LOCKED_AFTER).await;
+            if others_go_on {
+                tokio::time::sleep(stage.setting.lease * 3 / 2).await;
+            }
+            stage.breathe(Duration::from_millis(200)).await;
+            stage.fleet.resume(seat).await?;
+            if others_go_on {
+                return Ok(());
+            }
+        }
+        bail!("whenever a host stood still, no other one went on")
+    }
+}
+
+/// Lets a host stand still for longer than its lease, while other faults go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Freeze;
+
+#[async_trait]
+impl Fault for Freeze {
+    fn name(&self) -> &'static str {
+        "freeze"
+    }
+
+    async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        if stage.fleet.moving().len() < 2 {
+            return Ok(());
+        }
         let seat = any(stage)?;
         stage.allow_hard_end();
-        stage.fleet.pause(seat).await?;
         let lease = stage.setting.lease;
-        tokio::time::sleep(lease * 3 / 2).await;
-        stage.breathe(Duration::from_millis(500)).await;
-        stage.fleet.resume(seat).await
+        let longer = lease.mul_f64(stage.random.random_range(1.0..2.0));
+        stage.fleet.pause_for(seat, longer).await
     }
 }
 
@@ -126,7 +204,7 @@ impl Fault for Bury {
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
         let which = stage.random.random_range(0..SEATS);
         let pipeline = stage.setting.pipelines.choose(&mut stage.random).copied().context("there is no pipeline")?;
-        stage.allow_repeats(pipeline, stage.setting.repeats());
+        stage.allow_repeats(pipeline, stage.setting.repeats(pipeline));
         stage.bus().log().bury(&pipeline.topic(), &pipeline.name(), which).await?;
         Ok(())
     }

@@ -3,24 +3,37 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use e2e::support::host::{Host, Signal};
 use e2e::support::lockgate::{Answer, Lockgate};
+use tokio::process::Command;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
+/// What a host logs when it learns that others have its partitions.
+pub const LOST: &str = "\"partitions lost\"";
 /// What a host logs once its pipelines run.
 const RUNNING: &str = "\"running\"";
 /// What a host never logs, whatever happens to it.
 const NEVER: [&str; 2] = ["panicked at", "has ended in a panic"];
+
+/// How often it is looked whether hosts still run.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Hosts, by seat.
 pub struct Fleet {
     /// How they are started: program, spec, variables. What is changed holds for those that start from then on.
     pub lockgate: Lockgate,
     seats: BTreeMap<usize, Seated>,
+    /// What lets hosts go on when their time has come.
+    thaws: JoinSet<()>,
     /// Told to stop, each with its number.
     leaving: JoinSet<(u32, anyhow::Result<Answer>)>,
+    /// Numbers of those that are gone and whose logs are kept.
+    kept: Vec<u32>,
     folder: PathBuf,
     started: u32,
     findings: Vec<String>,
@@ -39,6 +52,17 @@ struct Seated {
 enum State {
     Moving,
     Paused,
+    PausedUntil(Instant),
+}
+
+impl State {
+    fn is_moving(self) -> bool {
+        match self {
+            Self::Moving => true,
+            Self::Paused => false,
+            Self::PausedUntil(end) => end <= Instant::now(),
+        }
+    }
 }
 
 impl Fleet {
@@ -47,7 +71,9 @@ impl Fleet {
         Self {
             lockgate,
             seats: BTreeMap::new(),
+            thaws: JoinSet::new(),
             leaving: JoinSet::new(),
+            kept: Vec::new(),
             folder: folder.to_owned(),
             started: 0,
             findings: Vec::new(),
@@ -82,6 +108,11 @@ impl Fleet {
         Ok(())
     }
 
+    /// Tells a host to stop that keeps its seat: what becomes of it is still to be decided.
+    pub async fn tell_to_stop(&mut self, seat: usize) -> anyhow::Result<()> {
+        self.seated(seat)?.host.signal(Signal::Terminate).await
+    }
+
     /// Waits until every host that was told to stop has ended.
     pub async fn until_gone(&mut self) -> anyhow::Result<()> {
         while let Some(gone) = self.leaving.join_next().await {
@@ -101,7 +132,8 @@ impl Fleet {
     pub async fn kill(&mut self, seat: usize) -> anyhow::Result<()> {
         let seated = self.take(seat)?;
         let answer = seated.host.kill().await?;
-        if let Some(code) = answer.code {
+        // One that was told to stop may have ended before.
+        if let Some(code) = answer.code.filter(|code| *code != 0) {
             self.findings.push(format!("host {} ended by itself, with {code}", seated.number));
         }
         self.keep(seated.number, &answer)
@@ -114,6 +146,20 @@ impl Fleet {
         seated.host.signal(Signal::Pause).await
     }
 
+    /// Lets a host stand still for so long, and does not wait for it.
+    pub async fn pause_for(&mut self, seat: usize, long: Duration) -> anyhow::Result<()> {
+        self.pause(seat).await?;
+        let seated = self.seated(seat)?;
+        let process = seated.host.process().context("the host has ended already")?;
+        seated.state = State::PausedUntil(Instant::now() + long);
+        self.thaws.spawn(async move {
+            tokio::time::sleep(long).await;
+            // It may have been killed meanwhile.
+            let _ = Command::new("kill").args(["-CONT", &process.to_string()]).stderr(Stdio::null()).status().await;
+        });
+        Ok(())
+    }
+
     /// Lets a host go on that stands still.
     pub async fn resume(&mut self, seat: usize) -> anyhow::Result<()> {
         let seated = self.seated(seat)?;
@@ -123,12 +169,12 @@ impl Fleet {
 
     /// The seats of hosts that move.
     pub fn moving(&self) -> Vec<usize> {
-        self.in_state(State::Moving)
+        self.seats_where(State::is_moving)
     }
 
     /// The seats of hosts that stand still.
     pub fn paused(&self) -> Vec<usize> {
-        self.in_state(State::Paused)
+        self.seats_where(|state| !state.is_moving())
     }
 
     /// Seats below `most` without a host.
@@ -139,6 +185,28 @@ impl Fleet {
     /// What a host has logged so far.
     pub fn log(&self, seat: usize) -> String {
         self.seats.get(&seat).map(|seated| seated.host.log()).unwrap_or_default()
+    }
+
+    /// Fails once a host has ended by itself.
+    pub async fn until_one_ends(&mut self) -> anyhow::Error {
+        loop {
+            for Seated { host, number, .. } in self.seats.values_mut() {
+                match host.code() {
+                    Ok(None) => {}
+                    Ok(Some(code)) => return anyhow!("host {number} ended by itself, with {code:?}"),
+                    Err(error) => return error,
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// How many lines with this text the hosts have logged so far, those that are gone too.
+    pub fn logged(&self, text: &str) -> anyhow::Result<usize> {
+        let count = |log: &str| log.lines().filter(|line| line.contains(text)).count();
+        let gone = self.kept.iter().map(|number| Ok(count(&fs::read_to_string(self.file(*number))?)));
+        let gone = gone.sum::<anyhow::Result<usize>>()?;
+        Ok(gone + self.seats.values().map(|seated| count(&seated.host.log())).sum::<usize>())
     }
 
     /// Keeps the logs of those that still run, in files.
@@ -154,8 +222,8 @@ impl Fleet {
         &self.findings
     }
 
-    fn in_state(&self, state: State) -> Vec<usize> {
-        self.seats.iter().filter(|(_, seated)| seated.state == state).map(|(seat, _)| *seat).collect()
+    fn seats_where(&self, is: impl Fn(State) -> bool) -> Vec<usize> {
+        self.seats.iter().filter(|(_, seated)| is(seated.state)).map(|(seat, _)| *seat).collect()
     }
 
     fn seated(&mut self, seat: usize) -> anyhow::Result<&mut Seated> {
@@ -174,6 +242,8 @@ impl Fleet {
         if let Some(line) = answer.errors.lines().find(|line| NEVER.iter().any(|never| line.contains(never))) {
             self.findings.push(format!("host {number} logged {line}"));
         }
-        fs::write(self.file(number), &answer.errors).context("cannot keep a host's log")
+        fs::write(self.file(number), &answer.errors).context("cannot keep a host's log")?;
+        self.kept.push(number);
+        Ok(())
     }
 }

@@ -21,9 +21,9 @@ pub struct Name {
 }
 
 impl Name {
-    /// The id that every emission of this message has to carry.
-    pub fn emission(&self) -> MessageId {
-        MessageId::of_emission(&MessageId::given(&self.to_string()), &self.pipeline, OUTPUT, 0)
+    /// The id that an emission of this message has to carry.
+    pub fn emission(&self, ordinal: u32) -> MessageId {
+        MessageId::of_emission(&MessageId::given(&self.to_string()), &self.pipeline, OUTPUT, ordinal)
     }
 }
 
@@ -51,53 +51,82 @@ impl FromStr for Name {
 pub enum End {
     /// One message is made of it, at the first try.
     Made,
-    /// The same, at the first try of the second round: it is parked between.
+    /// So many messages are made of it, at the first try.
+    Several(u32),
+    /// The same as [`End::Made`], at the first try of the second round: it is parked between.
     Parked,
+    /// One message is made of it, after so many milliseconds in the plugin.
+    Waited(u32),
     /// A dead letter: the plugin says never.
     Rejected,
+    /// A dead letter like it, and so many messages are made of it besides.
+    RejectedWith(u32),
     /// A dead letter: every try of every round failed.
     Exhausted,
     /// A dead letter: the plugin traps on it.
     Trapped,
+    /// A dead letter: the plugin computes for ever.
+    Spun,
+    /// A dead letter: the plugin takes more memory than it may.
+    Greedy,
 }
 
 /// The tries of one round: of a message that is [`End::Parked`], all of the first.
 pub const TRIES: u32 = 2;
+/// The longest that one of any messages takes in the plugin, in milliseconds.
+const SLOWEST: u32 = 200;
 
 impl End {
     /// One end, most often the plain one.
     pub fn any(random: &mut impl Rng) -> Self {
         match random.random_range(0..1000) {
             0..10 => Self::Parked,
-            10..40 => Self::Rejected,
+            10..30 => Self::Rejected,
+            30..40 => Self::RejectedWith(1),
             40..45 => Self::Exhausted,
             45..48 => Self::Trapped,
+            48..60 => Self::Waited(random.random_range(1..SLOWEST)),
+            60..120 => Self::Several(3),
             _ => Self::Made,
+        }
+    }
+
+    /// How many messages are made of it.
+    pub fn emissions(self) -> u32 {
+        match self {
+            Self::Several(count) | Self::RejectedWith(count) => count,
+            Self::Made | Self::Waited(_) | Self::Parked => 1,
+            Self::Rejected | Self::Exhausted | Self::Trapped | Self::Spun | Self::Greedy => 0,
         }
     }
 
     /// The class of its dead letter, where it ends as one.
     pub fn class(self) -> Option<&'static str> {
         match self {
-            Self::Made | Self::Parked => None,
-            Self::Rejected => Some("rejected"),
+            Self::Made | Self::Several(_) | Self::Waited(_) | Self::Parked => None,
+            Self::Rejected | Self::RejectedWith(_) => Some("rejected"),
             Self::Exhausted => Some("exhausted"),
-            Self::Trapped => Some("guest-fault"),
+            Self::Trapped | Self::Spun | Self::Greedy => Some("guest-fault"),
         }
     }
 
     /// Whether later messages of its key may pass it.
     pub fn may_be_passed(self) -> bool {
-        self != Self::Made
+        matches!(self, Self::Parked | Self::Exhausted)
     }
 
     fn command(self) -> serde_json::Value {
         match self {
             Self::Made => json!({ "do": "emit" }),
+            Self::Several(count) => json!({ "do": "emit", "count": count }),
             Self::Parked => json!({ "do": "retry", "times": TRIES }),
+            Self::Waited(ms) => json!({ "do": "slow", "ms": ms }),
             Self::Rejected => json!({ "do": "reject" }),
+            Self::RejectedWith(count) => json!({ "do": "reject", "count": count }),
             Self::Exhausted => json!({ "do": "retry" }),
             Self::Trapped => json!({ "do": "trap" }),
+            Self::Spun => json!({ "do": "spin" }),
+            Self::Greedy => json!({ "do": "allocate" }),
         }
     }
 }

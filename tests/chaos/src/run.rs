@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -111,7 +113,8 @@ async fn run_one(
     deadline: Instant,
 ) -> anyhow::Result<Ending> {
     let extent = scenario.extents().within(request.budget);
-    let mut stage = Stage::set(&request.tools, folder, scenario.setting(), extent, request.seed).await?;
+    let setting = scenario.setting_by(&mut ChaCha8Rng::seed_from_u64(request.seed));
+    let mut stage = Stage::set(&request.tools, folder, setting, extent, request.seed).await?;
     let outcome = match tokio::time::timeout_at(deadline, scenario.run(&mut stage)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(anyhow::anyhow!("the {:?} for all scenarios are over", request.budget)),

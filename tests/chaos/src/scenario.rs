@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -23,6 +24,11 @@ pub trait Scenario: Send + Sync {
     /// What the hosts run. No host is started and no message sent when [`Scenario::run`] begins.
     fn setting(&self) -> Setting {
         Setting::default()
+    }
+
+    /// The same, where it is left to chance.
+    fn setting_by(&self, _random: &mut ChaCha8Rng) -> Setting {
+        self.setting()
     }
 
     /// Starts hosts, sends messages, does faults. When it returns nothing more goes wrong: the frame waits until

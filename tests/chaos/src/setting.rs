@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
 use crate::message::TRIES;
 
 /// The topic of everything that is made.
@@ -64,6 +67,10 @@ pub struct Setting {
     pub pipelines: Vec<Shape>,
     /// Messages of one pipeline read and not settled, at most.
     pub in_flight: usize,
+    /// Messages of one pipeline in the plugin at once.
+    pub concurrency: u32,
+    /// How often checkpoints are stored.
+    pub checkpoint_every: Duration,
     /// How long a host that stands still keeps its partitions.
     pub lease: Duration,
     /// How often hosts look for dead ones.
@@ -79,6 +86,8 @@ impl Default for Setting {
         Self {
             pipelines: Shape::ALL.to_vec(),
             in_flight: 100,
+            concurrency: 8,
+            checkpoint_every: Duration::from_secs(1),
             lease: Duration::from_secs(2),
             poll: Duration::from_millis(200),
             delay: Duration::from_secs(1),
@@ -97,10 +106,21 @@ impl Setting {
         own.chain([MADE, DEAD, RETRY].map(|topic| (topic.to_owned(), Self::PARTITIONS))).collect()
     }
 
-    /// Messages that may run again after a host ended hard: what was unsettled, and what settled since the last stored
-    /// checkpoint; a pipeline.
-    pub fn repeats(&self) -> u64 {
-        2 * self.in_flight as u64
+    /// As it is, but for what decides how much is between a message and its checkpoint.
+    pub fn varied(self, random: &mut impl Rng) -> Self {
+        let in_flight = *[10, 100, 1000].choose(random).unwrap_or(&self.in_flight);
+        let most = u32::try_from(in_flight).unwrap_or(u32::MAX);
+        let concurrency = most.min(*[1, 8, 32].choose(random).unwrap_or(&self.concurrency));
+        let every = [50, 1000, 3000].map(Duration::from_millis);
+        let checkpoint_every = *every.choose(random).unwrap_or(&self.checkpoint_every);
+        Self { in_flight, concurrency, checkpoint_every, ..self }
+    }
+
+    /// Messages of a pipeline that may run again after a host ended hard: what was unsettled, and what settled since the
+    /// last stored checkpoint. However small the window, each partition has an entry of its own in it.
+    pub fn repeats(&self, pipeline: Shape) -> u64 {
+        let partitions = u64::from(pipeline.partitions + Self::PARTITIONS);
+        2 * partitions.max(self.in_flight as u64)
     }
 
     /// The spec, with the component that does what messages say.
@@ -132,19 +152,22 @@ impl Setting {
     from: {{ topic: {topic}, start: earliest }}
     plugin: faulty
     to: {{ out: {{ topic: {MADE} }} }}
-    concurrency: 8
+    concurrency: {concurrency}
     in_flight: {{ messages: {in_flight} }}
     order: {order}
     retry:
       in_place: {{ attempts: {TRIES}, first: 10ms, max: 50ms }}
       later: {{ topic: {RETRY}, delays: [{delay}ms]{overtake} }}
     dead_letter: {{ topic: {DEAD} }}
+    checkpoint_every: {every}ms
     drain_for: 10s
 ",
             name = shape.name(),
             topic = shape.topic(),
             in_flight = self.in_flight,
             delay = self.delay.as_millis(),
+            concurrency = self.concurrency,
+            every = self.checkpoint_every.as_millis(),
         )
     }
 }
@@ -152,14 +175,18 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use lockgate::spec::{self, Colour, Descriptions};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
     #[test]
     fn the_spec_is_one_that_the_checker_takes() {
-        let text = Setting::default().spec(Path::new("/faulty.wasm"));
-        let loaded = spec::load_str(&text, &|_| None).unwrap();
-        let checked = spec::check(&loaded, &Descriptions::default());
-        checked.unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(Colour::Never)));
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for setting in (0..100).map(|_| Setting::default().varied(&mut random)).chain([Setting::default()]) {
+            let loaded = spec::load_str(&setting.spec(Path::new("/faulty.wasm")), &|_| None).unwrap();
+            let checked = spec::check(&loaded, &Descriptions::default());
+            checked.unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(Colour::Never)));
+        }
     }
 }

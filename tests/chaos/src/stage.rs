@@ -28,6 +28,9 @@ use crate::setting::{DEAD, MADE, RETRY, Setting, Shape};
 /// How often it is looked whether what settled is stored.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Messages that show that hosts go on.
+const MORE: u64 = 100;
+
 /// What everything is made with.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -154,9 +157,21 @@ impl Stage {
         self.load = Some(Load::begin(bus, ledger, &self.setting, self.seed, pace, until));
     }
 
-    /// Waits until so many messages have ended; fails when none ends for as long as one is patient.
-    pub async fn until_ended(&self, count: u64) -> anyhow::Result<()> {
-        Ok(self.ledger.until(|oracle| oracle.ended() >= count, self.patience).await?)
+    /// Waits until so many messages have ended; fails when none ends for as long as one is patient, or when
+    /// a host ends that nobody told to.
+    pub async fn until_ended(&mut self, count: u64) -> anyhow::Result<()> {
+        tokio::select! {
+            ended = self.ledger.until(|oracle| oracle.ended() >= count, self.patience) => Ok(ended?),
+            why = self.fleet.until_one_ends() => Err(why),
+        }
+    }
+
+    /// Whether some more messages end within some time.
+    pub async fn more_ends_within(&self, wait: Duration) -> bool {
+        // Those that were under way when this was asked may still end.
+        let enough = self.ledger.oracle().ended() + MORE;
+        let until = self.ledger.until(|oracle| oracle.ended() >= enough, wait);
+        tokio::time::timeout(wait, until).await.is_ok_and(|ended| ended.is_ok())
     }
 
     /// Waits for some time, up to so long: where the moment is to be any.
@@ -181,7 +196,7 @@ impl Stage {
     /// Lets messages of every pipeline run again, as many as one host that ends hard may leave. Said before that happens.
     pub fn allow_hard_end(&self) {
         for shape in self.setting.pipelines.clone() {
-            self.allow_repeats(shape, self.setting.repeats());
+            self.allow_repeats(shape, self.setting.repeats(shape));
         }
     }
 

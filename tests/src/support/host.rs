@@ -66,6 +66,12 @@ impl Host {
         self.child.id()
     }
 
+    /// How it ended, once it has: its exit code, or none where a signal ended it.
+    pub fn code(&mut self) -> anyhow::Result<Option<Option<i32>>> {
+        let status = self.child.try_wait().context("cannot tell whether the host runs")?;
+        Ok(status.map(|status| status.code()))
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let flag = match signal {

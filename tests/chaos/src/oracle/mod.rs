@@ -56,8 +56,12 @@ struct Account {
 #[derive(Clone, Debug)]
 struct Fate {
     sent: Sent,
-    /// How often it was found where it has to end.
-    times: u32,
+    /// How often each part of it was found: its emissions, and its dead letter behind them.
+    times: Vec<u32>,
+    /// Parts that were not found yet.
+    missing: usize,
+    /// How often the part was found that was found most often: so often it has run.
+    runs: u32,
     /// Where it stands, once it is written for sure.
     place: Option<Place>,
 }
@@ -103,7 +107,10 @@ impl Oracle {
         oracle.ended = 0;
         oracle.wrong = Examples::default();
         for account in oracle.pipelines.values_mut() {
-            account.fates.iter_mut().for_each(|fate| fate.times = 0);
+            account
+                .fates
+                .iter_mut()
+                .for_each(|fate| *fate = Fate { place: fate.place, ..Fate::new(fate.sent.clone()) });
             account.open = account.fates.iter().filter(|fate| fate.place.is_some()).count();
             account.highest.clear();
             (account.repeated, account.beyond, account.misordered) = (0, None, Examples::default());
@@ -115,7 +122,7 @@ impl Oracle {
     /// before it is known.
     pub fn sending(&mut self, pipeline: &str, sent: Sent) -> Option<Name> {
         let account = self.pipelines.get_mut(pipeline)?;
-        account.fates.push(Fate { sent, times: 0, place: None });
+        account.fates.push(Fate::new(sent));
         Some(Name { pipeline: pipeline.to_owned(), number: account.fates.len() - 1 })
     }
 
@@ -124,7 +131,7 @@ impl Oracle {
         let Some(account) = self.pipelines.get_mut(&name.pipeline) else { return };
         let Some(fate) = account.fates.get_mut(name.number).filter(|fate| fate.place.is_none()) else { return };
         fate.place = Some(place);
-        account.open += usize::from(fate.times == 0);
+        account.open += usize::from(fate.missing > 0);
         self.sent += 1;
     }
 
@@ -147,8 +154,8 @@ impl Oracle {
             return self.wrong.add(format!("{source} was never sent"));
         };
         match account.found(&name, found) {
-            Ok(First::Yes) => self.ended += 1,
-            Ok(First::No) => {}
+            Ok(Last::Yes) => self.ended += 1,
+            Ok(Last::No) => {}
             Err(why) => self.wrong.add(why),
         }
     }
@@ -194,53 +201,71 @@ impl Oracle {
     }
 }
 
-/// Whether a message is found for the first time.
-enum First {
+/// Whether the last part of a message that was missing is found.
+enum Last {
     Yes,
     No,
 }
 
 impl Account {
-    /// Messages that are written and not found yet: number and place.
+    /// Messages that are written and not found whole: number and place.
     fn unfound(&self) -> impl Iterator<Item = (usize, Place)> {
-        let unfound = self.fates.iter().enumerate().filter(|(_, fate)| fate.times == 0);
+        let unfound = self.fates.iter().enumerate().filter(|(_, fate)| fate.missing > 0);
         unfound.filter_map(|(number, fate)| Some((number, fate.place?)))
     }
 
     /// Takes what was found of a message of this pipeline; an error says why it must not be there.
-    fn found(&mut self, name: &Name, found: &Found) -> Result<First, String> {
+    fn found(&mut self, name: &Name, found: &Found) -> Result<Last, String> {
         let Some(fate) = self.fates.get_mut(name.number) else { return Err(format!("{name} was never sent")) };
-        right_end(name, fate.sent.end, found)?;
-        fate.times += 1;
-        if fate.times > 1 {
-            self.repeated += 1;
+        let part = part(name, fate.sent.end, found)?;
+        let Some(times) = fate.times.get_mut(part) else { return Err(format!("{name} has no part {part}")) };
+        *times += 1;
+        if *times > 1 {
+            // Each part of a message that runs again is found again.
+            self.repeated += u64::from(*times > fate.runs);
+            fate.runs = fate.runs.max(*times);
             if self.repeated > self.allowed {
                 self.beyond
                     .get_or_insert(format!("{name} came again, as repeat {} of {}", self.repeated, self.allowed));
             }
-            return Ok(First::No);
+            return Ok(Last::No);
         }
-        self.open -= usize::from(fate.place.is_some());
-        if self.order == Order::Key && !fate.sent.end.may_be_passed() {
+        (fate.runs, fate.missing) = (fate.runs.max(1), fate.missing.saturating_sub(1));
+        let last = if fate.missing == 0 { Last::Yes } else { Last::No };
+        if matches!(last, Last::Yes) && fate.place.is_some() {
+            self.open -= 1;
+        }
+        // Letters stand in another topic, where they have no place among what is made.
+        if self.order == Order::Key && matches!(found, Found::Made { .. }) && !fate.sent.end.may_be_passed() {
             let highest = self.highest.entry(fate.sent.key.clone()).or_insert(name.number);
             if *highest > name.number {
                 self.misordered.add(format!("{name} came after {}#{highest} of its key", name.pipeline));
             }
             *highest = (*highest).max(name.number);
         }
-        Ok(First::Yes)
+        Ok(last)
     }
 }
 
-/// Whether a message may end so.
-fn right_end(name: &Name, end: End, found: &Found) -> Result<(), String> {
-    match (end.class(), found) {
-        (None, Found::Made { id, .. }) if name.emission().as_str() == id => Ok(()),
-        (None, Found::Made { id, .. }) => Err(format!("what was made of {name} has the id {id}")),
-        (Some(class), Found::Dead { class: is, .. }) if class == is => Ok(()),
-        (Some(class), Found::Dead { class: is, .. }) => Err(format!("{name} is dead as {is} instead of {class}")),
-        (None, _) => Err(format!("{name} is a dead letter, and has to be processed")),
-        (Some(class), _) => Err(format!("{name} was processed, and has to be dead as {class}")),
+impl Fate {
+    fn new(sent: Sent) -> Self {
+        let parts = sent.end.emissions() as usize + usize::from(sent.end.class().is_some());
+        Self { sent, times: vec![0; parts], missing: parts, runs: 0, place: None }
+    }
+}
+
+/// Which part of a message this is; an error where a message that has to end so has none like it.
+fn part(name: &Name, end: End, found: &Found) -> Result<usize, String> {
+    let emissions = end.emissions();
+    match (found, end.class()) {
+        (Found::Made { id, .. }, _) if emissions > 0 => {
+            let ordinal = (0..emissions).find(|ordinal| name.emission(*ordinal).as_str() == id);
+            ordinal.map(|ordinal| ordinal as usize).ok_or_else(|| format!("what was made of {name} has the id {id}"))
+        }
+        (Found::Made { .. }, _) => Err(format!("something was made of {name}, which has to end as {end:?}")),
+        (Found::Dead { class: is, .. }, Some(class)) if class == is => Ok(emissions as usize),
+        (Found::Dead { class: is, .. }, _) => Err(format!("{name} is dead as {is}, and has to end as {end:?}")),
+        (Found::Strange(what), _) => Err(what.clone()),
     }
 }
 

@@ -25,8 +25,12 @@ fn name(shape: Shape, number: usize) -> Name {
 }
 
 fn made(shape: Shape, number: usize) -> Found {
+    emitted(shape, number, 0)
+}
+
+fn emitted(shape: Shape, number: usize, ordinal: u32) -> Found {
     let name = name(shape, number);
-    Found::Made { source: name.to_string(), id: name.emission().to_string() }
+    Found::Made { source: name.to_string(), id: name.emission(ordinal).to_string() }
 }
 
 fn dead(shape: Shape, number: usize, class: &str) -> Found {
@@ -89,6 +93,20 @@ fn a_message_that_is_found_twice_is_repeated() {
 }
 
 #[test]
+fn a_message_of_many_parts_is_lost_while_one_is_missing_and_repeats_once_with_all_of_them() {
+    let both = End::RejectedWith(2);
+    let parts = || [emitted(KEYED, 0, 0), emitted(KEYED, 0, 1), dead(KEYED, 0, "rejected")];
+    let oracle = check(KEYED, &[both], &parts()[..2], [1, 0, 0, 0, 0]);
+    assert_eq!((oracle.ended(), oracle.open(&KEYED.name())), (0, 1));
+    let oracle = check(KEYED, &[both], &parts(), [0; 5]);
+    assert_eq!((oracle.ended(), oracle.open(&KEYED.name())), (1, 0));
+    // Killed between its parts, it runs again from the first one.
+    let [first, second, letter] = parts();
+    let again = [vec![first.clone()], parts().to_vec(), vec![first, second], vec![letter.clone(), letter]];
+    check(KEYED, &[both], &again.concat(), [0, 2, 0, 0, 0]);
+}
+
+#[test]
 fn repeats_are_a_failure_when_the_faults_so_far_do_not_allow_them_and_else_not() {
     let failures = |allow_first: bool| {
         let mut oracle = told(FREE, &[End::Made]);
@@ -109,6 +127,8 @@ fn a_swap_within_a_key_is_misordered_where_there_is_an_order_and_a_repeat_is_not
     let swapped = |shape| [made(shape, 0), made(shape, 2), made(shape, 1)];
     check(KEYED, &ends, &swapped(KEYED), [0, 0, 1, 0, 0]);
     check(FREE, &ends, &swapped(FREE), [0; 5]);
+    let within = [emitted(KEYED, 0, 0), made(KEYED, 1), emitted(KEYED, 0, 1)];
+    check(KEYED, &[End::Several(2), End::Made], &within, [0, 0, 1, 0, 0]);
     let again = [0, 1, 0, 1, 2].map(|number| made(KEYED, number));
     check(KEYED, &ends, &again, [0, 2, 0, 0, 0]);
 }
@@ -127,6 +147,8 @@ fn a_wrong_end_is_seen_and_the_message_is_lost_all_the_same() {
     for (end, found) in [
         (End::Made, dead(FREE, 0, "rejected")),
         (End::Parked, dead(FREE, 0, "exhausted")),
+        (End::Made, emitted(FREE, 0, 1)),
+        (End::Waited(1), dead(FREE, 0, "exhausted")),
         (End::Rejected, made(FREE, 0)),
         (End::Trapped, dead(FREE, 0, "exhausted")),
         (End::Made, Found::Made { source: "free-4#0".into(), id: "another".into() }),

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::schedule;
 use crate::faults::{Join, Leave, SEATS};
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Fault, Scenario};
+use crate::setting::Setting;
 use crate::stage::Stage;
 
 /// How often a host comes or goes.
@@ -32,9 +34,12 @@ impl Scenario for Churn {
         Extents { short: Extent { messages: 5_000, faults: 30 }, long: Extent { messages: 50_000, faults: 300 } }
     }
 
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting::default().varied(random)
+    }
+
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
+        schedule::begin(stage, 1)?;
         stage.until_ended(1).await?;
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,11 +1,12 @@
 //! Hosts that are killed at random moments.
 
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
 use crate::faults;
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Scenario};
+use crate::setting::Setting;
 use crate::stage::Stage;
 
 /// See its `about`.
@@ -19,17 +20,19 @@ impl Scenario for Kill {
     }
 
     fn about(&self) -> &'static str {
-        "kill -9 of any host at any moment: nothing lost, at most twice what was in flight repeated, each time"
+        "kill -9 of any host at any moment, of all at once, and of one that drains: nothing lost, at most twice what was in flight repeated, each time"
     }
 
     fn extents(&self) -> Extents {
         Extents { short: Extent { messages: 5_000, faults: 5 }, long: Extent { messages: 200_000, faults: 50 } }
     }
 
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting::default().varied(random)
+    }
+
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.fleet.start(1)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
-        schedule::throughout(stage, &[Box::new(faults::Kill)]).await
+        schedule::begin(stage, 2)?;
+        schedule::throughout(stage, &[Box::new(faults::Kill), Box::new(faults::Cut), Box::new(faults::Crash)]).await
     }
 }

@@ -1,10 +1,13 @@
 //! Everything at once.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Scenario};
+use crate::setting::Setting;
 use crate::stage::Stage;
 
 /// See its `about`.
@@ -25,10 +28,12 @@ impl Scenario for Mixed {
         Extents { short: Extent { messages: 5_000, faults: 10 }, long: Extent { messages: 100_000, faults: 80 } }
     }
 
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting { lease: Duration::from_secs(1), ..Setting::default() }.varied(random)
+    }
+
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.fleet.start(1)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
+        schedule::begin(stage, 2)?;
         schedule::throughout(stage, &super::mixed()).await
     }
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
 use crate::faults;
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Scenario};
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -29,14 +29,13 @@ impl Scenario for Pause {
         Extents { short: Extent { messages: 4_000, faults: 4 }, long: Extent { messages: 60_000, faults: 40 } }
     }
 
-    fn setting(&self) -> Setting {
-        Setting { lease: Duration::from_secs(1), ..Setting::default() }
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting { lease: Duration::from_secs(1), ..Setting::default() }.varied(random)
     }
 
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.fleet.start(1)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
-        schedule::throughout(stage, &[Box::new(faults::Pause)]).await
+        schedule::begin(stage, 2)?;
+        schedule::throughout(stage, &[Box::new(faults::Pause)]).await?;
+        schedule::proves_something(stage)
     }
 }

@@ -2,14 +2,27 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
+use crate::fleet::LOST;
+use crate::load::{Pace, Until};
 use crate::scenario::Fault;
 use crate::stage::Stage;
 
+/// Messages of each pipeline that wait for hosts, at least.
+const AHEAD: usize = 400;
 /// A fault comes so long after its moment, at most.
 const JITTER: Duration = Duration::from_millis(100);
+
+/// Starts hosts, and gives every pipeline more to do than its hosts may hold at once.
+pub(super) fn begin(stage: &mut Stage, hosts: usize) -> anyhow::Result<()> {
+    (0..hosts).try_for_each(|seat| stage.fleet.start(seat))?;
+    let ahead = AHEAD.max(2 * stage.setting.in_flight);
+    stage.load(Pace::Ahead(ahead), Until::Enough(stage.extent.messages));
+    Ok(())
+}
 
 /// Does as many faults as the stage's extent says, any of these, spread at random over the time in which its messages end.
 pub(super) async fn throughout(stage: &mut Stage, faults: &[Box<dyn Fault>]) -> anyhow::Result<()> {
@@ -23,4 +36,12 @@ pub(super) async fn throughout(stage: &mut Stage, faults: &[Box<dyn Fault>]) -> 
         stage.inflict(&**fault).await?;
     }
     Ok(())
+}
+
+/// Fails when no host has lost a partition: nothing was tried then.
+pub(super) fn proves_something(stage: &Stage) -> anyhow::Result<()> {
+    match stage.fleet.logged(LOST)? {
+        0 => bail!("no host has lost a partition, so this proves nothing"),
+        _ => Ok(()),
+    }
 }

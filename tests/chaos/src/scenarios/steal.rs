@@ -1,11 +1,12 @@
 //! Partitions that move back and forth between hosts, asked for and taken.
 
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
 use crate::faults;
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Scenario};
+use crate::setting::Setting;
 use crate::stage::Stage;
 
 /// See its `about`.
@@ -26,10 +27,13 @@ impl Scenario for Steal {
         Extents { short: Extent { messages: 5_000, faults: 12 }, long: Extent { messages: 80_000, faults: 150 } }
     }
 
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting::default().varied(random)
+    }
+
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.fleet.start(1)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
-        schedule::throughout(stage, &[Box::new(faults::Bury), Box::new(faults::Join), Box::new(faults::Leave)]).await
+        schedule::begin(stage, 2)?;
+        schedule::throughout(stage, &[Box::new(faults::Bury), Box::new(faults::Join), Box::new(faults::Leave)]).await?;
+        schedule::proves_something(stage)
     }
 }

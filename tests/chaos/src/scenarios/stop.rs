@@ -1,11 +1,12 @@
 //! Hosts that are stopped cleanly at random moments.
 
 use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
 use crate::faults;
-use crate::load::{Pace, Until};
 use crate::scenario::{Extent, Extents, Scenario};
+use crate::setting::Setting;
 use crate::stage::Stage;
 
 /// See its `about`.
@@ -26,10 +27,12 @@ impl Scenario for Stop {
         Extents { short: Extent { messages: 5_000, faults: 6 }, long: Extent { messages: 60_000, faults: 60 } }
     }
 
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting::default().varied(random)
+    }
+
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        stage.fleet.start(0)?;
-        stage.fleet.start(1)?;
-        stage.load(Pace::Ahead(4 * stage.setting.in_flight), Until::Enough(stage.extent.messages));
+        schedule::begin(stage, 2)?;
         schedule::throughout(stage, &[Box::new(faults::Stop)]).await
     }
 }
