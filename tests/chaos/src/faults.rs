@@ -30,6 +30,10 @@ impl Fault for Kill {
         "kill"
     }
 
+    fn is_possible(&self, stage: &Stage) -> bool {
+        has_moving(stage)
+    }
+
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
         let seat = any(stage)?;
         stage.allow_hard_end();
@@ -46,6 +50,10 @@ pub struct Cut;
 impl Fault for Cut {
     fn name(&self) -> &'static str {
         "cut"
+    }
+
+    fn is_possible(&self, stage: &Stage) -> bool {
+        has_moving(stage)
     }
 
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
@@ -88,6 +96,10 @@ impl Fault for Stop {
         "stop"
     }
 
+    fn is_possible(&self, stage: &Stage) -> bool {
+        has_moving(stage)
+    }
+
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
         let seat = any(stage)?;
         stage.fleet.stop(seat).await?;
@@ -95,7 +107,7 @@ impl Fault for Stop {
     }
 }
 
-/// Adds a host, where there is room for one.
+/// Adds a host.
 #[derive(Clone, Copy, Debug)]
 pub struct Join;
 
@@ -105,13 +117,17 @@ impl Fault for Join {
         "join"
     }
 
+    fn is_possible(&self, stage: &Stage) -> bool {
+        !stage.fleet.free(SEATS).is_empty()
+    }
+
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
         let free = stage.fleet.free(SEATS);
         free.choose(&mut stage.random).map_or(Ok(()), |seat| stage.fleet.start(*seat))
     }
 }
 
-/// Stops a host cleanly, where it is not the last one.
+/// Stops a host cleanly.
 #[derive(Clone, Copy, Debug)]
 pub struct Leave;
 
@@ -121,10 +137,11 @@ impl Fault for Leave {
         "leave"
     }
 
+    fn is_possible(&self, stage: &Stage) -> bool {
+        stage.fleet.moving().len() > 1
+    }
+
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        if stage.fleet.moving().len() < 2 {
-            return Ok(());
-        }
         let seat = any(stage)?;
         stage.fleet.dismiss(seat).await
     }
@@ -178,10 +195,11 @@ impl Fault for Freeze {
         "freeze"
     }
 
+    fn is_possible(&self, stage: &Stage) -> bool {
+        stage.fleet.moving().len() > 1
+    }
+
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
-        if stage.fleet.moving().len() < 2 {
-            return Ok(());
-        }
         let seat = any(stage)?;
         stage.allow_hard_end();
         let lease = stage.setting.lease;
@@ -208,6 +226,10 @@ impl Fault for Bury {
         stage.bus().log().bury(&pipeline.topic(), &pipeline.name(), which).await?;
         Ok(())
     }
+}
+
+fn has_moving(stage: &Stage) -> bool {
+    !stage.fleet.moving().is_empty()
 }
 
 /// The seat of a host that moves.

@@ -42,6 +42,11 @@ pub trait Fault: Send + Sync {
     /// A short word, by which it is counted.
     fn name(&self) -> &'static str;
 
+    /// Whether there is now what it needs.
+    fn is_possible(&self, _stage: &Stage) -> bool {
+        true
+    }
+
     /// Does it, and undoes what would keep hosts from going on. Whatever it lets run again it has to
     /// [allow](Stage::allow_repeats) before.
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()>;

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::schedule;
-use crate::faults::{Join, Leave, SEATS};
+use crate::faults::{Join, Leave};
 use crate::scenario::{Extent, Extents, Fault, Scenario};
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -31,7 +31,7 @@ impl Scenario for Churn {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 5_000, faults: 30 }, long: Extent { messages: 50_000, faults: 300 } }
+        Extents { short: Extent { messages: 8_000, faults: 40 }, long: Extent { messages: 100_000, faults: 600 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
@@ -45,11 +45,7 @@ impl Scenario for Churn {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..stage.extent.faults {
             ticks.tick().await;
-            let comes = match stage.fleet.moving().len() {
-                ..=1 => true,
-                SEATS.. => false,
-                _ => stage.random.random(),
-            };
+            let comes = stage.random.random() && Join.is_possible(stage) || !Leave.is_possible(stage);
             let fault: &dyn Fault = if comes { &Join } else { &Leave };
             stage.inflict(fault).await?;
         }

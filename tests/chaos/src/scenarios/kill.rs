@@ -24,7 +24,7 @@ impl Scenario for Kill {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 5_000, faults: 5 }, long: Extent { messages: 200_000, faults: 50 } }
+        Extents { short: Extent { messages: 8_000, faults: 8 }, long: Extent { messages: 300_000, faults: 100 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {

@@ -25,7 +25,7 @@ impl Scenario for Mixed {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 5_000, faults: 10 }, long: Extent { messages: 100_000, faults: 80 } }
+        Extents { short: Extent { messages: 8_000, faults: 16 }, long: Extent { messages: 200_000, faults: 250 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {

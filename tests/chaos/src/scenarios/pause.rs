@@ -26,7 +26,7 @@ impl Scenario for Pause {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 4_000, faults: 4 }, long: Extent { messages: 60_000, faults: 40 } }
+        Extents { short: Extent { messages: 8_000, faults: 5 }, long: Extent { messages: 100_000, faults: 60 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
@@ -36,6 +36,6 @@ impl Scenario for Pause {
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
         schedule::begin(stage, 2)?;
         schedule::throughout(stage, &[Box::new(faults::Pause)]).await?;
-        schedule::proves_something(stage)
+        schedule::proves_something(stage).await
     }
 }

@@ -13,6 +13,9 @@ use crate::stage::Stage;
 
 /// Messages of each pipeline that wait for hosts, at least.
 const AHEAD: usize = 400;
+/// How often, and how many times, hosts are asked whether they have lost something.
+const TELL: Duration = Duration::from_millis(50);
+const TELLS: usize = 40;
 /// A fault comes so long after its moment, at most.
 const JITTER: Duration = Duration::from_millis(100);
 
@@ -32,16 +35,24 @@ pub(super) async fn throughout(stage: &mut Stage, faults: &[Box<dyn Fault>]) -> 
     for moment in moments {
         stage.until_ended(moment).await?;
         stage.breathe(JITTER).await;
-        let Some(fault) = faults.choose(&mut stage.random) else { break };
-        stage.inflict(&**fault).await?;
+        let possible: Vec<&dyn Fault> =
+            faults.iter().map(|fault| &**fault).filter(|it| it.is_possible(stage)).collect();
+        if let Some(fault) = possible.choose(&mut stage.random) {
+            stage.inflict(*fault).await?;
+        }
     }
     Ok(())
 }
 
 /// Fails when no host has lost a partition: nothing was tried then.
-pub(super) fn proves_something(stage: &Stage) -> anyhow::Result<()> {
-    match stage.fleet.logged(LOST)? {
-        0 => bail!("no host has lost a partition, so this proves nothing"),
-        _ => Ok(()),
+pub(super) async fn proves_something(stage: &mut Stage) -> anyhow::Result<()> {
+    stage.fleet.until_gone().await?;
+    // The last one may hear of it only now.
+    for _ in 0..TELLS {
+        if stage.fleet.logged(LOST)? > 0 {
+            return Ok(());
+        }
+        tokio::time::sleep(TELL).await;
     }
+    bail!("no host has lost a partition, so this proves nothing")
 }

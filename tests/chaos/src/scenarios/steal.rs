@@ -24,7 +24,7 @@ impl Scenario for Steal {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 5_000, faults: 12 }, long: Extent { messages: 80_000, faults: 150 } }
+        Extents { short: Extent { messages: 8_000, faults: 16 }, long: Extent { messages: 100_000, faults: 300 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
@@ -34,6 +34,6 @@ impl Scenario for Steal {
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
         schedule::begin(stage, 2)?;
         schedule::throughout(stage, &[Box::new(faults::Bury), Box::new(faults::Join), Box::new(faults::Leave)]).await?;
-        schedule::proves_something(stage)
+        schedule::proves_something(stage).await
     }
 }

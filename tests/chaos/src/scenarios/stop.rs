@@ -24,7 +24,7 @@ impl Scenario for Stop {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 5_000, faults: 6 }, long: Extent { messages: 60_000, faults: 60 } }
+        Extents { short: Extent { messages: 8_000, faults: 10 }, long: Extent { messages: 100_000, faults: 150 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
