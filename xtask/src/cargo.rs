@@ -11,7 +11,7 @@ use crate::workspace;
 
 /// What [`programs`] builds: the selection that `cargo test --workspace` resolves to the same features, so that
 /// neither rebuilds what the other has built.
-const PROGRAMS: [&str; 5] = ["--package", "lockgate", "--package", "e2e", "--bins"];
+const PROGRAMS: [&str; 7] = ["--package", "lockgate", "--package", "e2e", "--package", "chaos", "--bins"];
 
 /// The programs of the workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +20,8 @@ pub struct Programs {
     pub lockgate: PathBuf,
     /// The driver of the demo.
     pub demo: PathBuf,
+    /// The driver of the faults.
+    pub chaos: PathBuf,
 }
 
 /// One thing that a build made, or found as it was.
@@ -47,7 +49,7 @@ pub fn programs() -> anyhow::Result<Programs> {
         let found = artifacts.iter().find(|artifact| artifact.name == name && artifact.executable.is_some());
         found.and_then(|artifact| artifact.executable.clone()).with_context(|| format!("the build made no `{name}`"))
     };
-    Ok(Programs { lockgate: program("lockgate")?, demo: program("demo")? })
+    Ok(Programs { lockgate: program("lockgate")?, demo: program("demo")?, chaos: program("chaos")? })
 }
 
 /// Runs `cargo build` and gives what it made; what it says goes to standard error.

@@ -28,6 +28,8 @@ enum Task {
     Demo(Demo),
     /// Run all tests, with real servers that are installed and started here.
     Test(Test),
+    /// Faults of every kind while messages flow, and what was lost, repeated, misordered or stuck.
+    Chaos(Chaos),
     /// Look for inputs that break what must hold of them, led by what code they reach.
     Fuzz(Fuzz),
 }
@@ -65,6 +67,26 @@ struct Test {
 
 #[derive(Args)]
 #[command(after_help = "Examples:
+  cargo xtask chaos                          every scenario, ten minutes at most
+  cargo xtask chaos --seconds 90             the short versions, as `cargo xtask test` runs them
+  cargo xtask chaos kill pause --seed 7      two of them, with the chances of another run
+  cargo xtask chaos --list                   what there is")]
+struct Chaos {
+    /// The scenarios; all where none is named.
+    scenarios: Vec<String>,
+    /// What all of them together may take.
+    #[arg(long, default_value = "600")]
+    seconds: NonZeroU32,
+    /// Decides whatever is left to chance; another one each time where it is not said.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Name the scenarios, and end.
+    #[arg(long)]
+    list: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:
   cargo xtask fuzz                                 every target for a minute
   cargo xtask fuzz spec url --seconds 600          two of them for longer
   cargo xtask fuzz spec --shrink target/fuzz/…     makes a find smaller")]
@@ -79,11 +101,18 @@ struct Fuzz {
     shrink: Option<PathBuf>,
 }
 
+/// What faults take that run with the tests, in seconds.
+const SHORT_CHAOS: NonZeroU32 = match NonZeroU32::new(90) {
+    Some(seconds) => seconds,
+    None => NonZeroU32::MIN,
+};
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Plugins => plugins(),
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
+        Task::Chaos(chaos) => chaos.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
     };
     match done {
@@ -126,7 +155,12 @@ impl Test {
         test.args(["test", "--workspace", "--"]).args(&self.rest);
         test.args(self.without.iter().flat_map(|part| ["--skip", part.word()]));
         cargo::run(&mut test)?;
-        azurite.map_or(Ok(()), |script| self.run_on_azurite(&script))
+        azurite.map_or(Ok(()), |script| self.run_on_azurite(&script))?;
+        if !self.rest.is_empty() {
+            return Ok(());
+        }
+        println!("\n== chaos: faults of every kind while messages flow");
+        Chaos::short().run()
     }
 
     /// Runs those of the library's tests that need the blob emulator and so are ignored where none runs. With the same
@@ -141,6 +175,23 @@ impl Test {
             rest => test.args(rest),
         };
         cargo::run(&mut test)
+    }
+}
+
+impl Chaos {
+    /// What runs with the tests.
+    fn short() -> Self {
+        Self { scenarios: Vec::new(), seconds: SHORT_CHAOS, seed: None, list: false }
+    }
+
+    fn run(self) -> anyhow::Result<()> {
+        tools::check(&[])?;
+        let (guests, programs) = (guests::build_all()?, cargo::programs()?);
+        let mut chaos = Command::new(&programs.chaos);
+        chaos.current_dir(workspace::root()).arg("--lockgate").arg(&programs.lockgate);
+        chaos.arg("--component").arg(&guests.faulty).arg("--seconds").arg(self.seconds.to_string());
+        chaos.args(self.seed.map(|seed| format!("--seed={seed}"))).args(self.list.then_some("--list"));
+        cargo::run(chaos.args(&self.scenarios))
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Signal {
     Terminate,
     /// As Ctrl-C does.
     Interrupt,
+    /// Lets it stand still, as SIGSTOP does.
+    Pause,
+    /// Lets it go on that stands still.
+    Resume,
 }
 
 impl Host {
@@ -62,11 +66,19 @@ impl Host {
         self.child.id()
     }
 
+    /// How it ended, once it has: its exit code, or none where a signal ended it.
+    pub fn code(&mut self) -> anyhow::Result<Option<Option<i32>>> {
+        let status = self.child.try_wait().context("cannot tell whether the host runs")?;
+        Ok(status.map(|status| status.code()))
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let flag = match signal {
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
+            Signal::Pause => "-STOP",
+            Signal::Resume => "-CONT",
         };
         let process = self.child.id().context("the host has ended already")?.to_string();
         let sent = Command::new("kill").args([flag, &process]).status().await.context("cannot run kill")?;

@@ -18,6 +18,8 @@ use store::{Store, Timing};
 use topics::Topic;
 
 mod board;
+#[cfg(any(test, feature = "testing"))]
+mod bury;
 mod checkpoints;
 mod config;
 mod fetch;

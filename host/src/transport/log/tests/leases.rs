@@ -258,6 +258,23 @@ async fn a_host_that_died_is_replaced_at_the_next_look() {
 }
 
 #[tokio::test]
+async fn who_is_taken_for_dead_though_it_lives_loses_its_partitions_and_joins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (apart(&folder, SLOW), apart(&folder, SLOW));
+    let mut first = open_source(&one).await;
+    let mine = assigned(&mut *first).await;
+    assert_eq!(other.bury("t", "nobody", 0).await, Ok(None));
+    let buried = other.bury("t", "g", 7).await.unwrap();
+    assert_eq!(buried.as_deref(), Some(&*one.store.process.name));
+    let lost = event(&mut *first).await;
+    assert!(matches!(&lost, SourceEvent::Lost(partitions) if indices(partitions) == [0, 1, 2, 3]), "{lost:?}");
+    assert!(first.commit(vec![commit(&mine[0], 0)]).await.is_err());
+    let again = assigned(&mut *first).await;
+    assert_eq!(indices_of(&again), [0, 1, 2, 3]);
+    assert!(again.iter().all(|again| again.epoch > mine[0].epoch));
+}
+
+#[tokio::test]
 async fn partitions_of_which_the_asker_died_come_back_to_their_owner() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (apart(&folder, QUICK), apart(&folder, SLOW));

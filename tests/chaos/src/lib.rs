@@ -1,0 +1,31 @@
+//! Chaos: real hosts on one log, messages that flow, faults of every kind, and an oracle that knows every message and
+//! where it has to end. `cargo xtask chaos` runs it.
+//!
+//! | module | is for |
+//! |---|---|
+//! | [`scenario`] | what a scenario is, and what a fault is |
+//! | [`scenarios`], [`faults`] | those there are |
+//! | [`stage`] | where a scenario takes place, and what it does faults with |
+//! | [`fleet`] | the hosts, as processes |
+//! | [`setting`] | what they run, as a spec |
+//! | [`message`], [`load`] | what is sent, and how quickly |
+//! | [`bus`] | the log that the hosts share, as it is used here |
+//! | [`found`], [`oracle`], [`ledger`] | what is found where messages end, and what is wrong about it |
+//! | [`checkpoints`] | that nothing stored goes back |
+//! | [`run`], [`table`] | scenarios beside each other, and what is said of them |
+
+pub mod bus;
+pub mod checkpoints;
+pub mod faults;
+pub mod fleet;
+pub mod found;
+pub mod ledger;
+pub mod load;
+pub mod message;
+pub mod oracle;
+pub mod run;
+pub mod scenario;
+pub mod scenarios;
+pub mod setting;
+pub mod stage;
+pub mod table;
