@@ -1,107 +1,59 @@
-//! What something costs: time on the wall, and CPU time by the kernel's own clocks; memory by `/proc`.
+//! What something costs in this process: time on the wall, and CPU time by the kernel's own clock.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use rustix::time::{ClockId, clock_gettime};
 
 /// What one run took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// Time on the wall.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// CPU time of this process, over all its threads.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Cost {
     /// What `run` takes.
-    pub fn of<T>(run: impl FnOnce() -> T) -> (T, Self) {
+    pub(crate) fn of<T>(run: impl FnOnce() -> T) -> (T, Self) {
         let meter = Meter::start();
         let value = run();
         (value, meter.stop())
     }
 
     /// CPU time a message, in microseconds.
-    pub fn cpu_micros_each(&self, messages: usize) -> f64 {
+    pub(crate) fn cpu_micros_each(&self, messages: usize) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / messages.max(1) as f64
     }
 
     /// Messages a second.
-    pub fn rate(&self, messages: usize) -> f64 {
+    pub(crate) fn rate(&self, messages: usize) -> f64 {
         messages as f64 / self.wall.as_secs_f64()
     }
 }
 
 /// Measures from its start to its stop.
 #[derive(Debug)]
-pub struct Meter {
+pub(crate) struct Meter {
     began: Instant,
     cpu: Duration,
 }
 
 impl Meter {
     /// Begins now.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self { began: Instant::now(), cpu: own_cpu() }
     }
 
     /// What it took until now.
-    pub fn stop(&self) -> Cost {
+    pub(crate) fn stop(&self) -> Cost {
         Cost { wall: self.began.elapsed(), cpu: own_cpu().saturating_sub(self.cpu) }
     }
 }
 
 /// CPU time of this process so far, over all its threads; those that ended count.
-pub fn own_cpu() -> Duration {
-    read(ClockId::ProcessCPUTime)
-}
-
-/// CPU time of this thread so far.
-pub fn thread_cpu() -> Duration {
-    read(ClockId::ThreadCPUTime)
-}
-
-fn read(clock: ClockId) -> Duration {
-    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
-}
-
-/// CPU time of another process so far, over all its threads; in steps of a clock tick, usually 10 ms.
-pub fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
-    let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    let ticks = ticks(&text).with_context(|| format!("{path} is not as expected"))?;
-    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
-}
-
-/// Ticks in user and kernel mode, from what `/proc/…/stat` says.
-fn ticks(stat: &str) -> Option<u64> {
-    // The name may hold anything, so what follows it is counted from its last bracket.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let field = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some(field(11)? + field(12)?)
-}
-
-/// Bytes of memory that a process has in RAM now.
-pub fn resident(pid: u32) -> anyhow::Result<u64> {
-    status(pid, "VmRSS")
-}
-
-/// The most bytes of memory that a process had in RAM so far.
-pub fn most_resident(pid: u32) -> anyhow::Result<u64> {
-    status(pid, "VmHWM")
-}
-
-fn status(pid: u32, field: &str) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-    kibibytes(&text, field).map(|kibibytes| kibibytes << 10).with_context(|| format!("{path} does not say {field}"))
-}
-
-fn kibibytes(status: &str, field: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    line.split_whitespace().next()?.parse().ok()
+fn own_cpu() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -109,25 +61,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_read_behind_any_name() {
-        let stat = "7 (a) b) c) S 1 7 7 0 -1 4194560 100 0 0 0 30 12 0 0 20 0 4 0 5 1 1 1";
-        assert_eq!(ticks(stat), Some(42));
-    }
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        assert_eq!(kibibytes("Name:\tx\nVmRSS:\t   120 kB\nVmHWM:\t 5 kB\n", "VmRSS"), Some(120));
-        assert!(resident(std::process::id()).unwrap() > 0);
-    }
-
-    #[test]
-    fn computing_takes_cpu_of_process_and_thread() {
-        let (before, meter) = (thread_cpu(), Meter::start());
+    fn computing_takes_cpu_and_waiting_takes_time() {
         let mut turns = 0_u64;
-        while thread_cpu() == before {
+        let (began, meter) = (own_cpu(), Meter::start());
+        while own_cpu() == began {
             turns = std::hint::black_box(turns + 1);
         }
         let cost = meter.stop();
-        assert!(cost.cpu >= thread_cpu() - before || cost.cpu > Duration::ZERO, "{cost:?} after {turns} turns");
+        assert!(cost.cpu > Duration::ZERO && cost.wall > Duration::ZERO, "{cost:?} after {turns} turns");
+        assert_eq!(Cost { wall: Duration::from_secs(2), cpu: Duration::from_secs(1) }.rate(10), 5.0);
+        assert_eq!(Cost { wall: Duration::from_secs(2), cpu: Duration::from_secs(1) }.cpu_micros_each(10), 100_000.0);
     }
 }

@@ -1,11 +1,11 @@
 //! A number with its unit.
 
 use std::fmt;
-use std::time::Duration;
 
 /// A number with its unit.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Figure {
+#[allow(dead_code, reason = "some are for the rows that run the host as a process")]
+pub(crate) enum Figure {
     /// Time, in seconds.
     Seconds(f64),
     /// CPU time of one message, in microseconds.
@@ -23,13 +23,8 @@ pub enum Figure {
 }
 
 impl Figure {
-    /// A duration.
-    pub fn time(time: Duration) -> Self {
-        Self::Seconds(time.as_secs_f64())
-    }
-
     /// The number, without its unit.
-    pub fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         match self {
             Self::Seconds(value)
             | Self::MicrosEach(value)

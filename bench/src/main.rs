@@ -6,13 +6,15 @@
 //! | `rows` | what is measured, by name |
 //! | `rounds` | runs that take turns; medians |
 //! | `subject` | messages, plugins, pipelines |
-//! | `cost` | time, CPU, memory |
+//! | `cost`, `process` | time, CPU and memory, of this process and of others |
 //! | `figure`, `table` | numbers with units; how they stand to their bars |
 //! | `machine` | what it ran on |
 
 mod cost;
 mod figure;
 mod machine;
+#[allow(dead_code, reason = "for the rows that run the host as a process")]
+mod process;
 mod rounds;
 mod rows;
 mod subject;

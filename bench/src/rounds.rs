@@ -2,10 +2,10 @@
 //! Every second round goes backwards, so that none always follows the same other one.
 
 /// One thing that is measured: a run of it, and what that run gave.
-pub type Subject<'a, T> = Box<dyn FnMut() -> anyhow::Result<T> + 'a>;
+pub(crate) type Subject<'a, T> = Box<dyn FnMut() -> anyhow::Result<T> + 'a>;
 
 /// Runs every subject once a round; answers, for each subject, what its runs gave, by round.
-pub fn interleave<T>(rounds: usize, subjects: &mut [Subject<'_, T>]) -> anyhow::Result<Vec<Vec<T>>> {
+pub(crate) fn interleave<T>(rounds: usize, subjects: &mut [Subject<'_, T>]) -> anyhow::Result<Vec<Vec<T>>> {
     let mut given: Vec<Vec<T>> = subjects.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
         let mut turns: Vec<_> = subjects.iter_mut().zip(&mut given).collect();
@@ -20,7 +20,7 @@ pub fn interleave<T>(rounds: usize, subjects: &mut [Subject<'_, T>]) -> anyhow::
 }
 
 /// The middle one; of an even number, the mean of the two in the middle. Zero of none.
-pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let at = |index: usize| values.get(index).copied().unwrap_or_default();
@@ -33,7 +33,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 
 /// The median of what each round's pair gives as `measured / baseline`: a round that was disturbed as a whole counts
 /// as any other.
-pub fn ratio<T>(measured: &[T], baseline: &[T], value: impl Fn(&T) -> f64) -> f64 {
+pub(crate) fn ratio<T>(measured: &[T], baseline: &[T], value: impl Fn(&T) -> f64) -> f64 {
     median(measured.iter().zip(baseline).map(|(measured, baseline)| value(measured) / value(baseline)))
 }
 

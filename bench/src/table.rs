@@ -6,7 +6,7 @@ use crate::figure::Figure;
 
 /// What must be reached.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Bar {
+pub(crate) enum Bar {
     /// The figure is at most this.
     AtMost(Figure),
     /// The figure is at least this.
@@ -21,34 +21,34 @@ pub enum Bar {
 
 /// One line of the table.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Line {
+pub(crate) struct Line {
     /// What was measured.
-    pub what: String,
+    pub(crate) what: String,
     /// What it took: the median of the runs.
-    pub figure: Figure,
+    pub(crate) figure: Figure,
     /// The plain code that does the same, what that took, and how often the figure is that: the median of what the
     /// rounds gave.
-    pub baseline: Option<Baseline>,
+    pub(crate) baseline: Option<Baseline>,
     /// What must be reached.
-    pub bar: Bar,
+    pub(crate) bar: Bar,
     /// What else there is to say, a sentence each.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 /// What a line stands beside.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Baseline {
+pub(crate) struct Baseline {
     /// What it is.
-    pub what: String,
+    pub(crate) what: String,
     /// What it took: the median of the runs.
-    pub figure: Figure,
+    pub(crate) figure: Figure,
     /// How many times that the measured figure is.
-    pub ratio: f64,
+    pub(crate) ratio: f64,
 }
 
 /// How a line stands to its bar.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// By this share of the bar.
     Reached(f64),
     /// By this share of the bar.
@@ -59,7 +59,7 @@ pub enum Standing {
 
 impl Line {
     /// How it stands to its bar.
-    pub fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> Standing {
         let ratio = self.baseline.as_ref().map(|baseline| baseline.ratio);
         let (value, bar, most) = match self.bar {
             Bar::AtMost(bar) => (self.figure.value(), bar.value(), true),
@@ -107,7 +107,7 @@ fn standing(standing: Standing) -> String {
 const HEAD: [&str; 6] = ["what", "baseline", "measured", "ratio", "must reach", "result"];
 
 /// The table in Markdown; what there is to say besides follows it.
-pub fn markdown(lines: &[Line]) -> String {
+pub(crate) fn markdown(lines: &[Line]) -> String {
     let mut text = format!("| {} |\n|{}\n", HEAD.join(" | "), "---|".repeat(HEAD.len()));
     for line in lines {
         let _ = writeln!(text, "| {} |", line.cells().join(" | "));
@@ -117,7 +117,7 @@ pub fn markdown(lines: &[Line]) -> String {
 }
 
 /// The table for a terminal; what there is to say besides follows it.
-pub fn plain(lines: &[Line]) -> String {
+pub(crate) fn plain(lines: &[Line]) -> String {
     let rows: Vec<[String; 6]> = lines.iter().map(Line::cells).collect();
     let head = HEAD.map(str::to_owned);
     let mut widths = [0; 6];
