@@ -4,7 +4,6 @@
 mod bare;
 mod file;
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -49,15 +48,20 @@ pub(crate) fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
         enrich: Enrich::new(&setup.enrich, CONCURRENCY)?,
         filled: Filled::new((0..MESSAGES).map(keyed))?,
     };
-    // What the plain code is to do is known from the run before it.
-    let together = Cell::new(bench.guest()?.together);
-    let mut subjects: [Subject<'_, Run>; 3] = [
-        Box::new(|| bench.guest().inspect(|run| together.set(run.together))),
-        Box::new(|| bench.bare(together.get())),
-        Box::new(|| bench.native()),
+    // Both take turns with the native plugin, but not with each other: how much the plain code is to write in one
+    // transaction is known from the run before it.
+    let mut subjects: [Subject<'_, Vec<Run>>; 2] = [
+        Box::new(|| {
+            let guest = bench.guest()?;
+            Ok(vec![guest, bench.bare(guest.together)?])
+        }),
+        Box::new(|| Ok(vec![bench.native()?])),
     ];
     let runs = interleave(setup.runs, &mut subjects)?;
-    let [guest, bare, native] = runs.as_slice() else { return Ok(Vec::new()) };
+    let of = |subject: usize, which: usize| -> Vec<Run> {
+        runs.get(subject).into_iter().flatten().filter_map(|runs| runs.get(which)).copied().collect()
+    };
+    let (guest, bare, native) = (&of(0, 0), &of(0, 1), &of(1, 0));
     let line = |what: &str, runs: &[Run], bar, notes| Line {
         what: format!("log to {what} to log, 1 KiB, full durability"),
         figure: rate(runs),
