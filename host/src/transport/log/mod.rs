@@ -38,6 +38,7 @@ mod source;
 mod store;
 #[cfg(feature = "testing")]
 pub mod stored;
+mod together;
 mod topics;
 mod work;
 
