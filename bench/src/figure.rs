@@ -14,6 +14,8 @@ pub(crate) enum Figure {
     PerSecond(f64),
     /// Bytes.
     Bytes(f64),
+    /// Bytes a second.
+    BytesPerSecond(f64),
     /// A share of one core, 1 for all of it.
     Cores(f64),
     /// How many.
@@ -30,6 +32,7 @@ impl Figure {
             | Self::MicrosEach(value)
             | Self::PerSecond(value)
             | Self::Bytes(value)
+            | Self::BytesPerSecond(value)
             | Self::Cores(value)
             | Self::Count(value)
             | Self::Times(value) => value,
@@ -46,6 +49,7 @@ impl fmt::Display for Figure {
             Self::MicrosEach(value) => write!(f, "{value:.2} µs"),
             Self::PerSecond(value) => write!(f, "{} /s", grouped(value)),
             Self::Bytes(value) => bytes(f, value),
+            Self::BytesPerSecond(value) => bytes(f, value).and_then(|()| f.write_str("/s")),
             Self::Cores(value) => write!(f, "{:.2} %", value * 100.0),
             Self::Count(value) => f.write_str(&grouped(value)),
             Self::Times(value) => write!(f, "{value:.2}x"),
@@ -88,12 +92,24 @@ mod tests {
             Figure::PerSecond(1_234_567.0),
             Figure::Bytes(1536.0),
             Figure::Bytes(12.0),
+            Figure::BytesPerSecond(2048.0),
             Figure::Cores(0.0125),
             Figure::Count(999.0),
             Figure::Times(1.2),
         ];
-        let expected =
-            ["12.35 s", "37.1 ms", "2.00 µs", "3.00 µs", "1,234,567 /s", "1.5 KiB", "12 B", "1.25 %", "999", "1.20x"];
+        let expected = [
+            "12.35 s",
+            "37.1 ms",
+            "2.00 µs",
+            "3.00 µs",
+            "1,234,567 /s",
+            "1.5 KiB",
+            "12 B",
+            "2.0 KiB/s",
+            "1.25 %",
+            "999",
+            "1.20x",
+        ];
         assert_eq!(told.map(|figure| figure.to_string()), expected);
     }
 }

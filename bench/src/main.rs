@@ -6,6 +6,7 @@
 //! | `rows` | what is measured, by name |
 //! | `rounds` | runs that take turns; medians |
 //! | `subject` | messages, plugins, pipelines |
+//! | `program` | the real program, and what it is held against: hosts, topics, the origin of files, the plain loop |
 //! | `cost`, `process` | time, CPU and memory, of this process and of others |
 //! | `figure`, `table` | numbers with units; how they stand to their bars |
 //! | `machine` | what it ran on |
@@ -13,8 +14,8 @@
 mod cost;
 mod figure;
 mod machine;
-#[allow(dead_code, reason = "for the rows that run the host as a process")]
 mod process;
+mod program;
 mod rounds;
 mod rows;
 mod subject;
@@ -57,6 +58,9 @@ struct Cli {
     /// The component of the plugin `upload`.
     #[arg(long, value_name = "FILE")]
     upload: PathBuf,
+    /// The component of `bench/events`.
+    #[arg(long, value_name = "FILE")]
+    events: PathBuf,
 }
 
 /// What rows measure with.
@@ -67,18 +71,17 @@ pub(crate) struct Setup {
     /// The component of `bench/guest`.
     pub(crate) enrich: PathBuf,
     /// The program `lockgate`.
-    #[expect(dead_code, reason = "for the rows that run the host as a process")]
     pub(crate) lockgate: PathBuf,
     /// The component of the plugin `download`.
-    #[expect(dead_code, reason = "for the rows that run the host as a process")]
     pub(crate) download: PathBuf,
     /// The component of the plugin `upload`.
-    #[expect(dead_code, reason = "for the rows that run the host as a process")]
     pub(crate) upload: PathBuf,
+    /// The component of `bench/events`.
+    pub(crate) events: PathBuf,
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match program::part().unwrap_or_else(|| Cli::parse().run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -96,8 +99,8 @@ impl Cli {
         let rows = rows::chosen(&self.rows)?;
         // As the host does it, for log lines and what stands on them take their time too.
         telemetry::init(LogFormat::Text, &MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))?;
-        let Self { runs, markdown, enrich, lockgate, download, upload, .. } = self;
-        let setup = Setup { runs: runs.into(), enrich, lockgate, download, upload };
+        let Self { runs, markdown, enrich, lockgate, download, upload, events, .. } = self;
+        let setup = Setup { runs: runs.into(), enrich, lockgate, download, upload, events };
         let machine = machine::told()?;
         let mut lines = Vec::new();
         for Row { name, run, .. } in rows {

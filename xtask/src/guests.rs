@@ -47,6 +47,12 @@ pub fn build_enrich() -> anyhow::Result<PathBuf> {
     component(&artifacts, "enrich")
 }
 
+/// Builds the component that the benchmark feeds source events to.
+pub fn build_events() -> anyhow::Result<PathBuf> {
+    let artifacts = build(&[&["--package", "events"], BUILD.as_slice()].concat())?;
+    component(&artifacts, "events")
+}
+
 /// Builds the components and lays the plugins where `pipelines.yaml` names them.
 pub fn install() -> anyhow::Result<Guests> {
     let guests = build_all()?;

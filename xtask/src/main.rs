@@ -172,6 +172,7 @@ impl Bench {
         tools::check(&[])?;
         let guests = guests::build_all()?;
         let enrich = guests::build_enrich()?;
+        let events = guests::build_events()?;
         let measured = cargo::measured()?;
         let mut bench = Command::new(&measured.bench);
         // What pipelines tell of their beginnings would stand between the lines.
@@ -181,7 +182,7 @@ impl Bench {
         bench.current_dir(workspace::root()).args(&self.rows).arg("--runs").arg(self.runs.to_string());
         bench.args(self.list.then_some("--list")).args(self.markdown.then_some("--markdown"));
         bench.arg("--enrich").arg(enrich).arg("--lockgate").arg(measured.lockgate);
-        bench.arg("--download").arg(guests.download).arg("--upload").arg(guests.upload);
+        bench.arg("--download").arg(guests.download).arg("--upload").arg(guests.upload).arg("--events").arg(events);
         // In our place, so that nothing else of us runs beside what is measured.
         Err(bench.exec()).context("cannot start the benchmark")
     }

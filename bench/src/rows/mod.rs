@@ -1,7 +1,11 @@
 //! What is measured, by name. A row runs its subjects in turn, and gives the lines that it adds to the table.
 
 mod core;
+mod files;
+mod giant;
+mod idle;
 mod log;
+mod platform;
 mod waits;
 mod warm_call;
 
@@ -30,6 +34,15 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "warm-call", about: "a warm plugin call, beside the same code native", run: warm_call::run },
     Row { name: "core", about: "the CPU of a message from memory to memory", run: core::run },
     Row { name: "log", about: "log to plugin to log, beside bare rusqlite", run: log::run },
+    Row { name: "files", about: "500 files of a slow origin, beside a plain loop and one at a time", run: files::run },
+    Row {
+        name: "uneven",
+        about: "500 files of an origin that is slow at times, beside a plain loop",
+        run: files::run_uneven,
+    },
+    Row { name: "giant", about: "files of 1 GiB, beside a plain loop, and the memory that they take", run: giant::run },
+    Row { name: "platform", about: "the platform's load: events as they come, and a backlog", run: platform::run },
+    Row { name: "idle", about: "what 18 idle pipelines take", run: idle::run },
     Row { name: "flat", about: "the CPU of a message over partitions and messages in flight", run: core::run_flat },
 ];
 
