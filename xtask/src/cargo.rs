@@ -13,6 +13,9 @@ use crate::workspace;
 /// neither rebuilds what the other has built.
 const PROGRAMS: [&str; 7] = ["--package", "lockgate", "--package", "e2e", "--package", "chaos", "--bins"];
 
+/// What [`measured`] builds.
+const MEASURED: [&str; 6] = ["--release", "--package", "lockgate", "--package", "bench", "--bins"];
+
 /// The programs of the workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Programs {
@@ -22,6 +25,15 @@ pub struct Programs {
     pub demo: PathBuf,
     /// The driver of the faults.
     pub chaos: PathBuf,
+}
+
+/// What is measured, built for release.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Measured {
+    /// The host.
+    pub lockgate: PathBuf,
+    /// What measures.
+    pub bench: PathBuf,
 }
 
 /// One thing that a build made, or found as it was.
@@ -45,11 +57,18 @@ pub fn cargo() -> Command {
 /// Builds the programs.
 pub fn programs() -> anyhow::Result<Programs> {
     let artifacts = build(&PROGRAMS)?;
-    let program = |name: &str| {
-        let found = artifacts.iter().find(|artifact| artifact.name == name && artifact.executable.is_some());
-        found.and_then(|artifact| artifact.executable.clone()).with_context(|| format!("the build made no `{name}`"))
-    };
-    Ok(Programs { lockgate: program("lockgate")?, demo: program("demo")?, chaos: program("chaos")? })
+    Ok(Programs { lockgate: program(&artifacts, "lockgate")?, demo: program(&artifacts, "demo")?, chaos: program(&artifacts, "chaos")? })
+}
+
+/// Builds the host and what measures it, for release.
+pub fn measured() -> anyhow::Result<Measured> {
+    let artifacts = build(&MEASURED)?;
+    Ok(Measured { lockgate: program(&artifacts, "lockgate")?, bench: program(&artifacts, "bench")? })
+}
+
+fn program(artifacts: &[Artifact], name: &str) -> anyhow::Result<PathBuf> {
+    let found = artifacts.iter().find(|artifact| artifact.name == name && artifact.executable.is_some());
+    found.and_then(|artifact| artifact.executable.clone()).with_context(|| format!("the build made no `{name}`"))
 }
 
 /// Runs `cargo build` and gives what it made; what it says goes to standard error.

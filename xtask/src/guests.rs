@@ -40,6 +40,19 @@ pub fn build_all() -> anyhow::Result<Guests> {
     })
 }
 
+/// Builds the component that the benchmark calls. By itself, for it is measured beside the same code native and so has
+/// the features that the host asks of libraries, which no other component is to get.
+pub fn build_enrich() -> anyhow::Result<PathBuf> {
+    let artifacts = build(&[&["--package", "enrich"], BUILD.as_slice()].concat())?;
+    component(&artifacts, "enrich")
+}
+
+/// Builds the component that the benchmark feeds source events to.
+pub fn build_events() -> anyhow::Result<PathBuf> {
+    let artifacts = build(&[&["--package", "events"], BUILD.as_slice()].concat())?;
+    component(&artifacts, "events")
+}
+
 /// Builds the components and lays the plugins where `pipelines.yaml` names them.
 pub fn install() -> anyhow::Result<Guests> {
     let guests = build_all()?;

@@ -30,6 +30,8 @@ enum Task {
     Test(Test),
     /// Faults of every kind while messages flow, and what was lost, repeated, misordered or stuck.
     Chaos(Chaos),
+    /// Measure what Lockgate costs, beside the plain code that does the same.
+    Bench(Bench),
     /// Look for inputs that break what must hold of them, led by what code they reach.
     Fuzz(Fuzz),
 }
@@ -107,12 +109,33 @@ const SHORT_CHAOS: NonZeroU32 = match NonZeroU32::new(90) {
     None => NonZeroU32::MIN,
 };
 
+#[derive(Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench                          every row; takes about half an hour
+  cargo xtask bench warm-call log            two of them
+  cargo xtask bench --list                   what rows there are
+  cargo xtask bench --markdown               the table of docs/performance.md")]
+struct Bench {
+    /// The rows to measure; all where none is named.
+    rows: Vec<String>,
+    /// How often each is run, in turn with what it is compared with; the median counts.
+    #[arg(long, default_value = "5")]
+    runs: NonZeroU32,
+    /// Name the rows, and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Write the table in Markdown.
+    #[arg(long)]
+    markdown: bool,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Plugins => plugins(),
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
         Task::Chaos(chaos) => chaos.run(),
+        Task::Bench(bench) => bench.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
     };
     match done {
@@ -192,6 +215,27 @@ impl Chaos {
         chaos.arg("--component").arg(&guests.faulty).arg("--seconds").arg(self.seconds.to_string());
         chaos.args(self.seed.map(|seed| format!("--seed={seed}"))).args(self.list.then_some("--list"));
         cargo::run(chaos.args(&self.scenarios))
+    }
+}
+
+impl Bench {
+    fn run(self) -> anyhow::Result<()> {
+        tools::check(&[])?;
+        let guests = guests::build_all()?;
+        let enrich = guests::build_enrich()?;
+        let events = guests::build_events()?;
+        let measured = cargo::measured()?;
+        let mut bench = Command::new(&measured.bench);
+        // What pipelines tell of their beginnings would stand between the lines.
+        if std::env::var_os("LOCKGATE_LOG").is_none() {
+            bench.env("LOCKGATE_LOG", "warn");
+        }
+        bench.current_dir(workspace::root()).args(&self.rows).arg("--runs").arg(self.runs.to_string());
+        bench.args(self.list.then_some("--list")).args(self.markdown.then_some("--markdown"));
+        bench.arg("--enrich").arg(enrich).arg("--lockgate").arg(measured.lockgate);
+        bench.arg("--download").arg(guests.download).arg("--upload").arg(guests.upload).arg("--events").arg(events);
+        // In our place, so that nothing else of us runs beside what is measured.
+        Err(bench.exec()).context("cannot start the benchmark")
     }
 }
 

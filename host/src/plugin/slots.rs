@@ -19,8 +19,8 @@ use super::component::Loaded;
 use super::described::check_binding;
 use super::limits::{Exceeded, MemoryLimit, Meter, Overdue, watch};
 use super::{Attempt, Binding, CallError};
+use crate::model::Outcome;
 use crate::model::header;
-use crate::model::{Message, Outcome};
 
 /// How long an instance may take to start, describe and configure itself, none of which should wait.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -79,20 +79,15 @@ impl Slot {
 
     /// Runs one message. After an error the slot must be dropped. Not cancel safe: neither may it be used again after
     /// this future was dropped.
-    pub(super) async fn call(
-        &mut self,
-        call: Arc<Call>,
-        attempt: Attempt,
-        message: &Message,
-    ) -> Result<Outcome, CallError> {
+    pub(super) async fn call(&mut self, call: Arc<Call>, attempt: Attempt) -> Result<Outcome, CallError> {
         let (limits, clock) = (self.loaded.limits, call.lent.clock.clone());
         let deadline = limits.deadline.and_then(|deadline| clock.now().checked_add(deadline.0));
-        let progress = call.progress.clone();
-        self.begin(Phase::Processing(call));
+        let context = Context::new(&call.message, attempt, deadline, clock);
+        self.begin(Phase::Processing(call.clone()));
         let ended = select! {
             biased; // an answer that is there counts, however late
-            answer = self.process(Context::new(message, attempt, deadline, clock), to_guest(message)) => Ok(answer),
-            overdue = watch(&progress, limits.stall.0, deadline) => Err(overdue),
+            answer = self.process(context, to_guest(&call.message)) => Ok(answer),
+            overdue = watch(&call.progress, limits.stall.0, deadline) => Err(overdue),
         };
         self.end();
         match ended {
@@ -104,13 +99,13 @@ impl Slot {
 
     /// Whether another call may run here. Not when the last one left work behind, which would go on in the next one's
     /// name, nor when too many handles were left.
-    pub(super) fn is_reusable(&mut self) -> bool {
+    pub(super) fn is_reusable(&mut self, call: &Call) -> bool {
         let is_idle = self.store.concurrent_state_table_size() <= self.at_rest;
         let is_worn = self.store.data_mut().is_worn();
         if !is_idle {
-            debug!("instance dropped: the call left work behind");
+            call.span().in_scope(|| debug!("instance dropped: the call left work behind"));
         } else if is_worn {
-            debug!("instance dropped: calls left too many handles behind");
+            call.span().in_scope(|| debug!("instance dropped: calls left too many handles behind"));
         }
         is_idle && !is_worn
     }
@@ -125,7 +120,10 @@ impl Slot {
     fn begin(&mut self, phase: Phase) {
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
-        state.journal.begin();
+        state.journal.begin(match &phase {
+            Phase::Processing(call) => Some(call.clone()),
+            Phase::Closed | Phase::Configuring => None,
+        });
         state.phase = phase;
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
-use tracing::{Instrument, Span, error_span};
+use tracing::Instrument;
 
 use super::capabilities::{Call, Lent};
 use super::component::Loaded;
@@ -41,7 +41,6 @@ pub struct PoolSettings {
 /// The slots of one pipeline.
 pub(super) struct Pool {
     loaded: Arc<Loaded>,
-    pipeline: Arc<str>,
     config_json: String,
     lent: Arc<Lent>,
     /// One permit a running call; calls beyond wait here, in order.
@@ -54,23 +53,25 @@ impl Pool {
     pub(super) fn new(loaded: Arc<Loaded>, settings: PoolSettings) -> Self {
         let PoolSettings { pipeline, config_json, grants, concurrency, http, stores, clock } = settings;
         let (value_limit, bytes_moved) = (loaded.limits.memory.0, AtomicU64::new(0));
-        let lent = Arc::new(Lent { grants, http, stores, clock, value_limit, bytes_moved });
+        let plugin = loaded.plugin.clone();
+        let lent = Arc::new(Lent { pipeline, plugin, grants, http, stores, clock, value_limit, bytes_moved });
         let permits = Semaphore::new(concurrency.get().min(Semaphore::MAX_PERMITS));
-        Self { loaded, pipeline, config_json, lent, permits, idle: Mutex::default() }
+        Self { loaded, config_json, lent, permits, idle: Mutex::default() }
     }
 
-    async fn run(&self, message: &Message, attempt: Attempt) -> Result<Outcome, CallError> {
-        if let Some(refusal) = self.refusal(message) {
+    async fn run(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError> {
+        if let Some(refusal) = self.refusal(&message) {
             return Ok(refusal);
         }
         let _permit = self.permits.acquire().await.map_err(|error| self.unstarted(error.to_string()))?;
+        let call = Arc::new(Call::new(self.lent.clone(), message));
         let taken = self.idle().pop();
         let mut slot = match taken {
             Some(slot) => slot,
-            None => self.open().await?,
+            None => self.open().instrument(call.span().clone()).await?,
         };
-        let outcome = slot.call(Arc::new(Call::new(self.lent.clone())), attempt, message).await?;
-        if self.loaded.isolation == Isolation::Exclusive && slot.is_reusable() {
+        let outcome = slot.call(call.clone(), attempt).await?;
+        if self.loaded.isolation == Isolation::Exclusive && slot.is_reusable(&call) {
             self.idle().push(slot);
         }
         Ok(outcome)
@@ -102,26 +103,12 @@ impl Pool {
     fn unstarted(&self, reason: String) -> CallError {
         CallError::Start { plugin: self.loaded.plugin.clone(), reason }
     }
-
-    /// What stands on every log line of a call. Of the highest level, so that no filter takes it off the lines.
-    fn span(&self, message: &Message) -> Span {
-        let origin = &message.origin;
-        error_span!(
-            "call",
-            pipeline = &*self.pipeline,
-            plugin = &*self.loaded.plugin,
-            partition = %origin.partition,
-            offset = origin.position.0,
-            message_id = message.id.as_str(),
-            trace_id = message.trace_id(),
-        )
-    }
 }
 
 #[async_trait]
 impl Plugin for Pool {
     async fn call(&self, message: Arc<Message>, attempt: Attempt) -> Result<Outcome, CallError> {
-        self.run(&message, attempt).instrument(self.span(&message)).await
+        self.run(message, attempt).await
     }
 
     fn bytes_moved(&self) -> u64 {

@@ -73,7 +73,7 @@ impl Call {
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let mut task = JoinSet::new();
-        task.spawn(work.in_current_span());
+        task.spawn(work.instrument(self.span().clone()));
         match self.wait(task.join_next()).await {
             Some(Ok(done)) => done,
             Some(Err(error)) => Err(StoreError::Other(format!("it ended without an answer: {error}"))),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::{debug, error, info, warn};
 
 use super::console::{Lines, Stream};
-use super::{Forbidden, Phase, State};
+use super::{Call, Forbidden, Phase, State};
 use crate::model::without_queries;
 use crate::plugin::bindings::log;
 
@@ -32,6 +32,8 @@ pub(in crate::plugin) struct Journal(Arc<Mutex<Said>>);
 
 #[derive(Default)]
 struct Said {
+    /// The call that is under way.
+    call: Option<Arc<Call>>,
     lines: u32,
     dropped: u32,
     out: Lines,
@@ -41,10 +43,10 @@ struct Said {
 }
 
 impl Journal {
-    /// A call begins, with a whole budget of lines.
-    pub(in crate::plugin) fn begin(&self) {
+    /// The guest begins, with a whole budget of lines, which stand in the span of its call if it has one.
+    pub(in crate::plugin) fn begin(&self, call: Option<Arc<Call>>) {
         let mut said = self.lock();
-        (said.lines, said.dropped, said.last_words) = (0, 0, None);
+        (said.call, said.lines, said.dropped, said.last_words) = (call, 0, 0, None);
     }
 
     /// A call ended, well or not: what was not a whole line becomes one, and what was dropped is told.
@@ -55,10 +57,12 @@ impl Journal {
                 said.stream_line(stream, &rest);
             }
         }
-        let said = self.lock();
-        if said.dropped > 0 {
-            warn!(target: TARGET, dropped = said.dropped, limit = LINES_LIMIT, "log lines of one call were dropped");
+        let mut said = self.lock();
+        let dropped = said.dropped;
+        if dropped > 0 {
+            said.tell(|| warn!(target: TARGET, dropped, limit = LINES_LIMIT, "log lines of one call were dropped"));
         }
+        said.call = None;
     }
 
     /// The last line that the guest wrote to its standard error in this call.
@@ -77,7 +81,7 @@ impl Journal {
     fn log(&self, level: log::Level, text: &str, fields: &[(String, String)]) {
         let mut said = self.lock();
         if said.may_write() {
-            write_line(level, text, fields);
+            said.tell(|| write_line(level, text, fields));
         }
     }
 
@@ -103,10 +107,18 @@ impl Said {
         }
         if self.may_write() {
             let line = presentable(line, TEXT_LIMIT);
-            match stream {
+            self.tell(|| match stream {
                 Stream::Out => info!(target: TARGET, stream = "stdout", "{line}"),
                 Stream::Error => warn!(target: TARGET, stream = "stderr", "{line}"),
-            }
+            });
+        }
+    }
+
+    /// Writes a line where it belongs.
+    fn tell(&self, write: impl FnOnce()) {
+        match &self.call {
+            Some(call) => call.span().in_scope(write),
+            None => write(),
         }
     }
 
@@ -189,7 +201,7 @@ mod tests {
         journal.write(Stream::Error, b"thread panicked at src/lib.rs:1:1:\nboom\nnote: run with `RUST_BACKTRACE=1`\n");
         journal.write(Stream::Out, b"hello\n");
         assert_eq!(journal.last_words().as_deref(), Some("boom"));
-        journal.begin();
+        journal.begin(None);
         assert_eq!(journal.last_words(), None);
         journal.write(Stream::Error, b"no end of line");
         journal.end();

@@ -11,9 +11,10 @@ mod timers;
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use tracing::{Instrument, Span, error_span};
 use wasmtime::component::{Accessor, HasSelf, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -23,7 +24,7 @@ use super::bindings::types;
 use super::config::Grants;
 use super::limits::{Exceeded, MemoryLimit};
 use crate::egress::Http;
-use crate::model::{Clock, Progress};
+use crate::model::{Clock, Message, Progress};
 use crate::storage::Stores;
 
 /// Handles of the host that an instance may hold at once: responses, contexts, and those of WASI. A call that wants more
@@ -39,6 +40,10 @@ const NAME_LIMIT: usize = 128;
 
 /// What a pipeline lends to the calls of its plugin.
 pub(super) struct Lent {
+    /// The pipeline's name.
+    pub(super) pipeline: Arc<str>,
+    /// The plugin's name in the spec.
+    pub(super) plugin: Arc<str>,
     /// What of the following the plugin may use.
     pub(super) grants: Grants,
     /// The endpoints.
@@ -57,6 +62,10 @@ pub(super) struct Lent {
 pub(super) struct Call {
     /// What the pipeline lends.
     pub(super) lent: Arc<Lent>,
+    /// What it is about.
+    pub(super) message: Arc<Message>,
+    /// Made with the first line that is to be told, for most calls tell nothing.
+    span: OnceLock<Span>,
     /// The call's stall clock.
     pub(super) progress: Progress,
     /// Host calls under way.
@@ -67,14 +76,31 @@ pub(super) struct Call {
 
 impl Call {
     /// A call that begins now.
-    pub(super) fn new(lent: Arc<Lent>) -> Self {
-        Self { lent, progress: Progress::new(), under_way: AtomicUsize::new(0), held: AtomicU64::new(0) }
+    pub(super) fn new(lent: Arc<Lent>, message: Arc<Message>) -> Self {
+        let (under_way, held) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { lent, message, span: OnceLock::new(), progress: Progress::new(), under_way, held }
+    }
+
+    /// What stands on every log line of the call. Of the highest level, so that no filter takes it off the lines.
+    pub(super) fn span(&self) -> &Span {
+        let Self { lent, message, .. } = self;
+        self.span.get_or_init(|| {
+            error_span!(
+                "call",
+                pipeline = &*lent.pipeline,
+                plugin = &*lent.plugin,
+                partition = %message.origin.partition,
+                offset = message.origin.position.0,
+                message_id = message.id.as_str(),
+                trace_id = message.trace_id(),
+            )
+        })
     }
 
     /// Waits on the outside: the time counts against `stall` unless something moves.
     async fn wait<F: Future>(&self, outside: F) -> F::Output {
         let _under_way = self.progress.host_call();
-        outside.await
+        outside.instrument(self.span().clone()).await
     }
 
     /// Bytes went into a store.

@@ -12,8 +12,8 @@ impl timers::Host for State {}
 impl timers::HostWithStore<State> for HasSelf<State> {
     async fn sleep(accessor: &Accessor<State, Self>, ms: u32) -> wasmtime::Result<()> {
         let call = call_of(accessor, "timers.sleep")?;
-        let _paused = call.progress.pause();
-        call.wait(tokio::time::sleep(Duration::from_millis(ms.into()))).await;
+        let (_paused, _under_way) = (call.progress.pause(), call.progress.host_call());
+        tokio::time::sleep(Duration::from_millis(ms.into())).await;
         Ok(())
     }
 }

@@ -39,12 +39,12 @@ impl Disk {
     #[expect(clippy::unused_self, reason = "tests watch the steps")]
     fn step(&self, _: &'static str) {}
 
-    /// Makes a folder, and its parent's knowledge of it durable; one that stands already is no error.
-    pub(super) fn make_folder(&self, parent: &Path, folder: &Path) -> io::Result<()> {
+    /// Makes a folder; one that stands already is no error.
+    pub(super) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         self.step("make folder");
         match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => self.sync_folder(parent),
+            _ => Ok(()),
         }
     }
 
@@ -61,9 +61,9 @@ impl Disk {
     }
 
     /// Makes what was written so far durable.
-    pub(super) fn sync_data(&self, draft: &NamedTempFile) -> io::Result<()> {
+    pub(super) fn sync_data(&self, draft: &File) -> io::Result<()> {
         self.step("sync data");
-        draft.as_file().sync_data()
+        draft.sync_data()
     }
 
     /// Makes a file durable, its size and mode included.

@@ -1,9 +1,9 @@
 //! A blob on its way in: a file in the hidden folder that has no name a reader could know. It goes when it is dropped;
-//! only a commit gives it its name. Everything here blocks.
+//! only [`Draft::name`] gives it its name. Everything here blocks.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
-use std::path::Path;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -16,12 +16,34 @@ use crate::model::Progress;
 use crate::storage::intake::{same_or_conflict, stored};
 use crate::storage::{BlobPath, Replace, StoreError, Stored};
 
-/// Bytes after which what was written is made durable, so that the last wait is a short one.
-const SYNC_EVERY: u64 = 64 << 20;
+/// Bytes after which what was written is made durable while more is written, so that the disk is never without work and
+/// the last wait is a short one.
+const SYNC_EVERY: u64 = 32 << 20;
+/// Bytes that may wait to be made durable before no more are written: what lies in the system's memory is bounded.
+const UNSYNCED_LIMIT: u64 = 2 * SYNC_EVERY;
 /// Bytes hashed at a time.
 const CHUNK: usize = 1 << 20;
 /// How often to try when what stands at a path vanishes as it is looked at.
 const ROUNDS: usize = 3;
+
+/// A blob that has its name, with content that is durable. The name is not yet.
+pub(super) struct Named {
+    /// The folder it was named in.
+    pub(super) folder: PathBuf,
+    /// What stands there.
+    pub(super) stored: Stored,
+}
+
+/// When what was written should be made durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Due {
+    /// It is little.
+    Later,
+    /// While more is written.
+    Now,
+    /// Before more is written.
+    First,
+}
 
 /// What has come of a blob so far.
 pub(super) struct Draft {
@@ -59,15 +81,28 @@ impl Draft {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.size = self.size.saturating_add(length);
         self.unsynced = self.unsynced.saturating_add(length);
-        if self.unsynced >= SYNC_EVERY {
-            self.disk.sync_data(&self.file)?;
-            self.unsynced = 0;
-        }
         Ok(())
     }
 
-    /// Gives the blob its name, durably.
-    pub(super) fn commit(self, root: &Root, replace: Replace, progress: &Progress) -> Result<Stored, StoreError> {
+    /// Whether what was written should be made durable.
+    pub(super) fn due(&self) -> Due {
+        match self.unsynced {
+            0..SYNC_EVERY => Due::Later,
+            SYNC_EVERY..UNSYNCED_LIMIT => Due::Now,
+            _ => Due::First,
+        }
+    }
+
+    /// What makes durable all that was written so far, while more may be. It blocks.
+    pub(super) fn sync(&mut self) -> Result<impl FnOnce() -> Result<(), StoreError> + Send + use<>, StoreError> {
+        let (disk, path) = (self.disk.clone(), self.path.clone());
+        let file = self.file.as_file().try_clone().map_err(|error| store_failed("write", &path, &error))?;
+        self.unsynced = 0;
+        Ok(move || disk.sync_data(&file).map_err(|error| store_failed("write", &path, &error)))
+    }
+
+    /// Gives the blob its name.
+    pub(super) fn name(self, root: &Root, replace: Replace, progress: &Progress) -> Result<Named, StoreError> {
         let Self { path, disk, mut file, hasher, size, .. } = self;
         disk.sync(file.as_file()).map_err(|error| store_failed("write", &path, &error))?;
         progress.touch();
@@ -81,12 +116,15 @@ impl Draft {
             let named = disk.name(file, &target, replace);
             drop(making);
             file = match named {
-                Ok(_) => return durable(&disk, &folder, &path).map(|()| wanted),
+                Ok(_) => return Ok(Named { folder, stored: wanted }),
                 Err(refused) if is_taken_or_gone(&refused.error) => refused.file,
                 Err(refused) => return Err(root.failed("name", &path, &folder, &refused.error)),
             };
             match root.look(&target, &path)? {
-                Found::Blob(standing) => return already(&disk, standing, &folder, &path, &wanted, progress),
+                Found::Blob(standing) => {
+                    let stored = already(&disk, standing, &path, &wanted, progress)?;
+                    return Ok(Named { folder, stored });
+                }
                 Found::Folder if !root.clear_empty(&target) => {
                     return Err(StoreError::Other(format!("a folder stands at {path}: there are blobs below it")));
                 }
@@ -107,23 +145,13 @@ fn is_taken_or_gone(error: &io::Error) -> bool {
 fn already(
     disk: &Disk,
     mut standing: File,
-    folder: &Path,
     path: &BlobPath,
     wanted: &Stored,
     progress: &Progress,
 ) -> Result<Stored, StoreError> {
     let stands = same_or_conflict(path, describe(&mut standing, path, progress)?, wanted)?;
     disk.sync(&standing).map_err(|error| failed("write", path, &error))?;
-    durable(disk, folder, path)?;
     Ok(stands)
-}
-
-fn durable(disk: &Disk, folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
-    match disk.sync_folder(folder) {
-        // Named, then deleted by somebody else with its folder: the put came first.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        synced => synced.map_err(|error| failed("name", path, &error)),
-    }
 }
 
 /// Size and hash of a file by reading it; leaves it at its start.

@@ -1,6 +1,6 @@
 //! Blobs as files in a folder of this machine. A body is written to a file in the store's own hidden folder, hashed
 //! on the way and made durable, then given its name in one step that never replaces anything unless told; the folder
-//! is made durable before the put answers.
+//! is made durable before the put answers, and so is every one above it that is new.
 //!
 //! What the file system does not give: a file where a folder stands (`a` and `a/b` cannot both be blobs), a media type,
 //! a version mark, and a hash kept beside the content. The hash of a blob that stands is computed by reading it, so
@@ -12,6 +12,8 @@ mod crash_tests;
 mod disk;
 mod draft;
 mod failure;
+mod flush;
+mod fresh;
 mod names;
 mod place;
 mod scratch;
@@ -28,10 +30,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures::future::try_join_all;
 use futures::{StreamExt, stream};
+use tokio::task::JoinHandle;
 
 use self::disk::Disk;
-use self::draft::Draft;
+use self::draft::{Draft, Named};
+use self::flush::Flush;
 use self::names::Names;
 use self::place::Root;
 use self::scratch::{SHOW_EVERY, Scratch};
@@ -85,6 +90,19 @@ impl Directory {
         }
     }
 
+    /// Makes the name of a blob in this folder durable, and the folders that are new above it. All at once: those that
+    /// are made durable together, by this put or others, mostly cost the disk no more than one.
+    async fn make_durable(&self, folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
+        let unsynced = self.root.unsynced(folder);
+        let syncs = unsynced.folders.iter().cloned().map(|folder| {
+            let (root, path) = (Arc::clone(&self.root), path.clone());
+            blocking(move || root.sync(&folder, &path))
+        });
+        try_join_all(syncs).await?;
+        self.root.synced(&unsynced);
+        Ok(())
+    }
+
     /// Does something with a blob's file.
     async fn find<T: Send + 'static>(
         &self,
@@ -109,12 +127,20 @@ impl BlobStore for Directory {
         let mut intake = Intake::new(source, options, progress)?;
         let (scratch, owned) = (Arc::clone(&self.scratch), path.clone());
         let mut draft = blocking(move || Draft::new(&scratch, owned)).await?;
-        while let Some(batch) = self.gather(&mut intake).await? {
-            draft = blocking(move || draft.write(&batch)).await?;
+        let mut flush = Flush::default();
+        let mut next = self.gather(&mut intake).await?;
+        while let Some(batch) = next {
+            // One batch is written and hashed while the next one comes.
+            let write = blocking(move || draft.write(&batch));
+            (draft, next) = tokio::try_join!(write, self.gather(&mut intake))?;
+            flush.go_on(&mut draft).await?;
             progress.touch();
         }
+        flush.end().await?;
         let (root, replace, progress) = (Arc::clone(&self.root), options.replace, progress.clone());
-        blocking(move || draft.commit(&root, replace, &progress)).await
+        let Named { folder, stored } = blocking(move || draft.name(&root, replace, &progress)).await?;
+        self.make_durable(&folder, path).await?;
+        Ok(stored)
     }
 
     async fn stat(&self, path: &BlobPath, progress: &Progress) -> Result<Stored, StoreError> {
@@ -155,7 +181,18 @@ fn chunks(file: File, path: BlobPath) -> Source {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    joined(start(work)).await
+}
+
+/// Starts what blocks, off the async threads.
+fn start<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> JoinHandle<Result<T, StoreError>> {
+    tokio::task::spawn_blocking(work)
+}
+
+async fn joined<T>(work: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
+    match work.await {
         Ok(answer) => answer,
         Err(_) => Err(StoreError::Unavailable("its work was cut short, for the host is stopping".to_owned())),
     }

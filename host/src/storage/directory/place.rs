@@ -6,14 +6,16 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustix::fs::OFlags;
 
 use super::disk::{Disk, FOLDER_MODE};
 use super::failure::{failed, store_failed};
+use super::fresh::{Fresh, New};
 use super::names::{Entry, Names};
 use crate::storage::path::{PATH_LIMIT, RESERVED};
 use crate::storage::{BlobPath, StoreError};
@@ -29,9 +31,19 @@ pub(super) struct Root {
     path: PathBuf,
     names: Names,
     disk: Disk,
-    /// Held while folders are made and removed, so that a folder another put has made is durable when this one sees it,
-    /// and stays until the blob is in it.
-    making: Mutex<()>,
+    /// Folders that may not be durable yet.
+    fresh: Fresh,
+    /// Shared by puts while they make a folder and until the blob is in it; whoever removes folders has it alone. Nobody
+    /// waits for the disk meanwhile.
+    making: RwLock<()>,
+}
+
+/// Folders that have to be made durable for a blob to be.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    /// The one that the blob was named in, and those above it that got a new one.
+    pub(super) folders: Vec<PathBuf>,
+    new: Vec<New>,
 }
 
 /// What stands at a place.
@@ -73,7 +85,7 @@ impl Root {
 
     /// The folder that [`Root::make`] has found.
     pub(super) fn new(path: PathBuf, names: Names, disk: Disk) -> Self {
-        Self { path, names, disk, making: Mutex::new(()) }
+        Self { path, names, disk, fresh: Fresh::default(), making: RwLock::new(()) }
     }
 
     /// The last segment of a path.
@@ -81,14 +93,41 @@ impl Root {
         path.as_str().rsplit('/').next().unwrap_or(path.as_str())
     }
 
-    /// The folder a blob lies in, made durably where it is missing.
-    pub(super) fn make_folder(&self, path: &BlobPath, _: &MutexGuard<'_, ()>) -> Result<PathBuf, StoreError> {
+    /// The folder a blob lies in, made where it is missing.
+    pub(super) fn make_folder(&self, path: &BlobPath, _: &RwLockReadGuard<'_, ()>) -> Result<PathBuf, StoreError> {
         self.folder(path, Missing::Make)?.ok_or_else(|| StoreError::NotFound(path.clone()))
     }
 
-    /// Held from making a blob's folder until the blob stands in it.
-    pub(super) fn making(&self) -> MutexGuard<'_, ()> {
-        self.making.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Held from making a blob's folder until the blob stands in it: no folder is removed meanwhile.
+    pub(super) fn making(&self) -> RwLockReadGuard<'_, ()> {
+        self.making.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn removing(&self) -> RwLockWriteGuard<'_, ()> {
+        self.making.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has to be made durable once a blob was named in this folder. A folder above it that another put has made,
+    /// and not made durable yet, is among them.
+    pub(super) fn unsynced(&self, folder: &Path) -> Unsynced {
+        let above = folder.ancestors().take_while(|above| *above != self.path);
+        let new: Vec<New> = above.filter_map(|above| self.fresh.find(above)).collect();
+        let parents = new.iter().filter_map(|new| new.folder.parent());
+        Unsynced { folders: iter::once(folder).chain(parents).map(Path::to_owned).collect(), new }
+    }
+
+    /// Makes the names in a folder durable, as `path` needs it.
+    pub(super) fn sync(&self, folder: &Path, path: &BlobPath) -> Result<(), StoreError> {
+        match self.disk.sync_folder(folder) {
+            // Named, then deleted by somebody else with its folder: the put came first.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            synced => synced.map_err(|error| failed("name", path, &error)),
+        }
+    }
+
+    /// All of it is durable.
+    pub(super) fn synced(&self, unsynced: &Unsynced) {
+        unsynced.new.iter().for_each(|new| self.fresh.forget(new));
     }
 
     /// A blob, open for reading.
@@ -118,23 +157,24 @@ impl Root {
     /// Removes folders that are empty, upwards and never the store's own. The system refuses what is not empty, so a
     /// put that comes between at most makes its folder once more. What cannot be removed stays.
     fn prune(&self, mut folder: PathBuf) {
-        let _making = self.making();
-        while folder != self.path
-            && folder.starts_with(&self.path)
-            && self.disk.remove_folder(&folder).is_ok()
-            && folder.pop()
-        {
-            // The folder may come back after a crash, empty as it was.
-            let _ = self.disk.sync_folder(&folder);
+        let _removing = self.removing();
+        // Nothing is made durable: a folder that comes back after a crash is as empty as it was.
+        while folder != self.path && folder.starts_with(&self.path) && self.remove_folder(&folder) && folder.pop() {}
+    }
+
+    fn remove_folder(&self, folder: &Path) -> bool {
+        let removed = self.disk.remove_folder(folder).is_ok();
+        if removed {
+            self.fresh.removed(folder);
         }
+        removed
     }
 
     /// Removes a folder in which no blob lies, however deep, and says whether it did. A put of another process that
     /// loses its folder by this makes it once more.
     pub(super) fn clear_empty(&self, folder: &Path) -> bool {
-        let _making = self.making();
-        self.without_blobs(folder)
-            .is_some_and(|folders| folders.iter().rev().all(|folder| self.disk.remove_folder(folder).is_ok()))
+        let _removing = self.removing();
+        self.without_blobs(folder).is_some_and(|folders| folders.iter().rev().all(|folder| self.remove_folder(folder)))
     }
 
     /// A folder and all below it, each before what it holds; `None` where anything else lies in one of them.
@@ -197,7 +237,7 @@ impl Root {
                 (Entry::There(metadata), _) if metadata.is_dir() => next,
                 (Entry::There(metadata), _) if metadata.is_symlink() => self.followed(&next, path)?,
                 (Entry::Nothing, Missing::Make) => {
-                    let made = self.disk.make_folder(&folder, &next);
+                    let made = self.fresh.make(&next, || self.disk.make_folder(&next));
                     made.map_err(|error| self.failed("make the folder of", path, &folder, &error))?;
                     next
                 }

@@ -23,7 +23,8 @@ mod writer;
 
 pub use error::Error;
 use readers::Readers;
-use writer::{Job, Writer};
+pub use writer::Job;
+use writer::Writer;
 
 /// Writes that may wait for the writer thread; who comes later waits until one is answered.
 const QUEUE: usize = 4096;
@@ -151,6 +152,15 @@ impl Database {
     {
         // A writer that has ended does nothing more, and who posts cannot help it.
         let _ = self.send(0, job, then, None);
+    }
+
+    /// Runs a job that answers for itself in the writer's next transaction. A writer that has ended drops it unanswered.
+    /// It does not wait for room in the queue, so whoever hands jobs in has few there at a time.
+    pub fn hand_in(&self, job: impl Job + 'static) {
+        if let Some(inbox) = &self.inbox {
+            // What cannot be sent comes back, and is dropped.
+            let _ = inbox.send(Box::new(job));
+        }
     }
 
     fn send<T, F, A>(

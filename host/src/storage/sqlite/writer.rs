@@ -21,13 +21,15 @@ const WAL_BYTES: u64 = 64 << 20;
 /// Free pages above which the file is made smaller when there is nothing to do.
 const FREE_PAGES: i64 = 4096;
 
-/// One write.
-pub(super) trait Job: Send {
-    /// Bytes, about.
+/// One write, on the writer thread.
+pub trait Job: Send {
+    /// Bytes, about: bounds the transaction.
     fn weight(&self) -> u64;
-    /// Does it, within the transaction. May be called again after a rollback.
+    /// Does it, within the transaction. May be called again after a rollback. When it fails, nothing of it is kept, and
+    /// the other writes of the transaction are not affected.
     fn run(&mut self, connection: &Connection) -> Result<(), Error>;
-    /// The transaction is durable, or is not.
+    /// The transaction is durable, or is not. Called at most once, and last; without a call of `run` before it when no
+    /// transaction could be begun. Must not block.
     fn answer(self: Box<Self>, outcome: Result<(), Error>);
 }
 
@@ -65,7 +67,7 @@ where
     }
 
     fn run(&mut self, connection: &Connection) -> Result<(), Error> {
-        self.value = Some(guarded("the write", || (self.job)(connection))?);
+        self.value = Some((self.job)(connection)?);
         Ok(())
     }
 
@@ -233,7 +235,8 @@ fn transact(connection: &mut Connection, group: &mut [Box<dyn Job>]) -> Result<(
     let broken = |error: rusqlite::Error| Failure::Transaction(error.into());
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
     for job in group {
-        job.run(&transaction).map_err(|error| blame(&transaction, error))?;
+        let run = guarded("the write", || job.run(&transaction));
+        run.map_err(|error| blame(&transaction, error))?;
     }
     transaction.commit().map_err(broken)
 }

@@ -37,17 +37,17 @@ impl Placed {
 }
 
 /// Appends records in order, and says where each stands.
-pub(super) fn append(
+pub(super) fn append<'r>(
     connection: &Connection,
     topic: &Topic,
-    records: &[Placed],
+    records: impl Iterator<Item = &'r Placed> + Clone,
     time: Timestamp,
 ) -> Result<Vec<Written>, Error> {
-    let mut ends = make_room(connection, topic, records)?;
+    let mut ends = make_room(connection, topic, records.clone())?;
     let sql = "INSERT INTO message(id, time, key, headers, payload) VALUES (?1, ?2, ?3, ?4, ?5)";
     let mut statement = connection.prepare_cached(sql)?;
     let time = i64::try_from(time.0).unwrap_or(i64::MAX);
-    let mut written = Vec::with_capacity(records.len());
+    let mut written = Vec::new();
     for record in records {
         let missing = || no_log(topic, record.partition);
         let (log, next) = ends.get_mut(&record.partition).ok_or_else(missing)?;
@@ -60,7 +60,11 @@ pub(super) fn append(
 }
 
 /// Moves the ends of the logs; answers, by partition, its log and the position of the first new message.
-fn make_room(connection: &Connection, topic: &Topic, records: &[Placed]) -> Result<BTreeMap<u32, (i64, i64)>, Error> {
+fn make_room<'r>(
+    connection: &Connection,
+    topic: &Topic,
+    records: impl Iterator<Item = &'r Placed>,
+) -> Result<BTreeMap<u32, (i64, i64)>, Error> {
     let mut more: BTreeMap<u32, (i64, u64)> = BTreeMap::new();
     for record in records {
         let (count, bytes) = more.entry(record.partition).or_default();

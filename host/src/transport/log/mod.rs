@@ -40,6 +40,7 @@ mod source;
 mod store;
 #[cfg(feature = "testing")]
 pub mod stored;
+mod together;
 mod topics;
 mod work;
 

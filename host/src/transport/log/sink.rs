@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::messages::{self, Placed};
+use super::messages::Placed;
 use super::store::Store;
+use super::together::Together;
 use super::topics::Topic;
 use crate::model::{Clock, Record};
 use crate::storage::sqlite::Error;
@@ -18,15 +19,15 @@ use crate::transport::{Sink, WriteError, Written};
 pub(super) const LARGEST: u64 = 256 << 20;
 
 pub(super) struct LogSink {
-    store: Arc<Store>,
     topic: Arc<Topic>,
     spread: Spread,
-    clock: Clock,
+    writes: Together,
 }
 
 impl LogSink {
     pub(super) fn new(store: Arc<Store>, topic: Arc<Topic>, clock: Clock) -> Self {
-        Self { store, spread: Spread::over(topic.partitions()), topic, clock }
+        let spread = Spread::over(topic.partitions());
+        Self { spread, writes: Together::new(store, topic.clone(), clock), topic }
     }
 
     fn place(&self, record: Record) -> Result<Placed, WriteError> {
@@ -42,13 +43,7 @@ impl LogSink {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let weight = records.iter().map(Placed::size).sum();
-        let (topic, clock) = (self.topic.clone(), self.clock.clone());
-        let (board, id) = (self.store.board.clone(), topic.id);
-        // The time is read on the writer thread, so that it grows with the positions.
-        let job = move |connection: &_| messages::append(connection, &topic, &records, clock.wall());
-        let written = self.store.database.write_then(weight, job, move |written| board.written(id, written)).await;
-        written.map_err(|error| self.unavailable(error))
+        self.writes.append(records).await.map_err(|error| self.unavailable(error))
     }
 
     fn unavailable(&self, error: Error) -> WriteError {

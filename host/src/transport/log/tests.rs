@@ -17,6 +17,7 @@ mod leases;
 mod processes;
 mod read_ahead;
 mod retained;
+mod together;
 mod trouble;
 
 /// How the contract opens the log.
