@@ -57,7 +57,11 @@ pub fn cargo() -> Command {
 /// Builds the programs.
 pub fn programs() -> anyhow::Result<Programs> {
     let artifacts = build(&PROGRAMS)?;
-    Ok(Programs { lockgate: program(&artifacts, "lockgate")?, demo: program(&artifacts, "demo")?, chaos: program(&artifacts, "chaos")? })
+    Ok(Programs {
+        lockgate: program(&artifacts, "lockgate")?,
+        demo: program(&artifacts, "demo")?,
+        chaos: program(&artifacts, "chaos")?,
+    })
 }
 
 /// Builds the host and what measures it, for release.
