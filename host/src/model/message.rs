@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use super::{Timestamp, header};
 
 /// A partition of a topic. Cheap to clone, and to compare with one whose topic is the same text in memory. In order of
 /// topics, then of numbers.
-#[derive(Clone, Eq, Hash)]
+#[derive(Clone, Eq)]
 pub struct Partition {
     /// The topic's name in the spec.
     pub topic: Arc<str>,
@@ -29,6 +30,13 @@ impl Partition {
 impl PartialEq for Partition {
     fn eq(&self, other: &Self) -> bool {
         self.index == other.index && (Arc::ptr_eq(&self.topic, &other.topic) || self.topic == other.topic)
+    }
+}
+
+impl Hash for Partition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.topic.hash(state);
+        self.index.hash(state);
     }
 }
 

@@ -12,7 +12,7 @@ use lockgate::model::{Checkpoint, Clock, Message, Partition, Position, Record};
 use lockgate::transport::config::{Create, Ownership, Topic};
 use lockgate::transport::log::{Config, Log};
 use lockgate::transport::{
-    Demand, OnLostPosition, Room, Sink, Source, SourceEvent, Start, Subscription, Transport, WriteError,
+    OnLostPosition, Room, Rooms, Sink, Source, SourceEvent, Start, Subscription, Transport, WriteError,
 };
 
 use crate::oracle::Place;
@@ -91,7 +91,7 @@ impl Bus {
         // Where each partition was read to: one that comes back comes from its beginning.
         let mut read: HashMap<Partition, Position> = HashMap::new();
         loop {
-            match source.next(&Demand(demand.clone())).await {
+            match source.next(&Rooms(demand.clone())).await {
                 SourceEvent::Assigned(assignments) => {
                     demand.extend(assignments.into_iter().map(|assignment| (assignment.partition, ALL)));
                 }
