@@ -22,6 +22,8 @@ pub struct Programs {
     pub demo: PathBuf,
     /// The driver of the faults.
     pub chaos: PathBuf,
+    /// The host in surroundings that misbehave.
+    pub faulty_host: PathBuf,
 }
 
 /// One thing that a build made, or found as it was.
@@ -49,7 +51,12 @@ pub fn programs() -> anyhow::Result<Programs> {
         let found = artifacts.iter().find(|artifact| artifact.name == name && artifact.executable.is_some());
         found.and_then(|artifact| artifact.executable.clone()).with_context(|| format!("the build made no `{name}`"))
     };
-    Ok(Programs { lockgate: program("lockgate")?, demo: program("demo")?, chaos: program("chaos")? })
+    Ok(Programs {
+        lockgate: program("lockgate")?,
+        demo: program("demo")?,
+        chaos: program("chaos")?,
+        faulty_host: program("faulty-host")?,
+    })
 }
 
 /// Runs `cargo build` and gives what it made; what it says goes to standard error.
