@@ -19,8 +19,8 @@ pub(super) fn all() -> Vec<Arc<dyn Scenario>> {
         Arc::new(poison::Poison),
         Arc::new(writer::Writer),
         Arc::new(disk_full::DiskFull::default()),
-        Arc::new(origin::Origin),
         Arc::new(sink::Sink),
+        Arc::new(origin::Origin),
         Arc::new(clock::Clock),
     ]
 }

@@ -29,7 +29,7 @@ impl Scenario for Sink {
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 2_000, faults: 1 }, long: Extent { messages: 40_000, faults: 1 } }
+        Extents { short: Extent { messages: 1_000, faults: 1 }, long: Extent { messages: 6_000, faults: 1 } }
     }
 
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
