@@ -29,11 +29,13 @@ mod components;
 mod components;
 mod opening;
 mod spill;
+mod surroundings;
 mod transports;
 
 use components::Components;
 use opening::{opener, too_few_partitions};
 pub use spill::spilled;
+pub use surroundings::Surroundings;
 use transports::{Looked, Transports};
 pub use transports::{Reach, reach, transport};
 
@@ -41,12 +43,19 @@ pub use transports::{Reach, reach, transport};
 pub struct Checked {
     plan: Plan,
     components: Components,
+    surroundings: Surroundings,
 }
 
 impl Checked {
     /// What the spec says.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// The same, to run in these surroundings instead of the machine's.
+    #[must_use]
+    pub fn within(self, surroundings: Surroundings) -> Self {
+        Self { surroundings, ..self }
     }
 }
 
@@ -60,7 +69,7 @@ pub async fn check(files: &[PathBuf], sets: &[String]) -> Result<Checked, Diagno
     let loaded = load(files, sets)?;
     let (components, descriptions) = components::load(&loaded).await;
     let plan = spec::check(&loaded, &descriptions)?;
-    Ok(Checked { plan, components })
+    Ok(Checked { plan, components, surroundings: Surroundings::default() })
 }
 
 fn load(files: &[PathBuf], sets: &[String]) -> Result<Loaded, Diagnostics> {
@@ -160,10 +169,10 @@ pub struct Host {
 /// Starts the pipelines of a spec, or those of `only`. Fails when something is wrong that does not pass by itself,
 /// such as a topic that is missing, and names all of it; what is only unreachable keeps its pipeline waiting.
 pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyhow::Result<Host> {
-    let Checked { plan, components } = checked;
+    let Checked { plan, components, surroundings } = checked;
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
     let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
-    let transports = Transports::new(&plan, used.iter().map(|place| place.0))?;
+    let transports = Transports::new(&plan, used.iter().map(|place| place.0), &surroundings)?;
     let Looked { mut errors, partitions } = transports.look(&used).await;
     errors.extend(pipelines.iter().filter_map(|pipeline| {
         let partitions = partitions.get(&retry_place(pipeline)?)?;
@@ -178,7 +187,7 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     let http: Arc<dyn Http> = Arc::new(http?);
     let mut handles = Vec::new();
     for pipeline in &pipelines {
-        let (plugin, description) = components.pool(pipeline, &http, &stores)?;
+        let (plugin, description) = components.pool(pipeline, &http, &stores, &surroundings.clock)?;
         let maker = Maker {
             pipeline: pipeline.name.clone(),
             plugin: pipeline.plugin.as_str().into(),

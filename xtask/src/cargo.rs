@@ -25,6 +25,8 @@ pub struct Programs {
     pub demo: PathBuf,
     /// The driver of the faults.
     pub chaos: PathBuf,
+    /// The host in surroundings that misbehave.
+    pub faulty_host: PathBuf,
 }
 
 /// What is measured, built for release.
@@ -61,6 +63,7 @@ pub fn programs() -> anyhow::Result<Programs> {
         lockgate: program(&artifacts, "lockgate")?,
         demo: program(&artifacts, "demo")?,
         chaos: program(&artifacts, "chaos")?,
+        faulty_host: program(&artifacts, "faulty-host")?,
     })
 }
 

@@ -212,6 +212,7 @@ impl Chaos {
         let (guests, programs) = (guests::build_all()?, cargo::programs()?);
         let mut chaos = Command::new(&programs.chaos);
         chaos.current_dir(workspace::root()).arg("--lockgate").arg(&programs.lockgate);
+        chaos.arg("--faulty-host").arg(&programs.faulty_host).arg("--download").arg(&guests.download);
         chaos.arg("--component").arg(&guests.faulty).arg("--seconds").arg(self.seconds.to_string());
         chaos.args(self.seed.map(|seed| format!("--seed={seed}"))).args(self.list.then_some("--list"));
         cargo::run(chaos.args(&self.scenarios))

@@ -81,6 +81,7 @@ impl Components {
         pipeline: &Pipeline,
         http: &Arc<dyn Http>,
         stores: &Stores,
+        clock: &Clock,
     ) -> anyhow::Result<(Arc<dyn Plugin>, Description)> {
         let component =
             self.0.get(&pipeline.plugin).with_context(|| format!("plugin {} was not loaded", pipeline.plugin))?;
@@ -91,7 +92,7 @@ impl Components {
             concurrency: pipeline.concurrency,
             http: http.clone(),
             stores: stores.clone(),
-            clock: Clock::system(),
+            clock: clock.clone(),
         });
         Ok((pool, component.describe().clone()))
     }

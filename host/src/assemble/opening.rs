@@ -10,7 +10,6 @@ use crate::flow::retry::Policy;
 use crate::flow::router::{Route, Router};
 use crate::flow::spill::Spill;
 use crate::flow::supervisor::{Open, OpenError};
-use crate::model::Clock;
 use crate::plugin::Plugin;
 use crate::spec::plan::{From, Pipeline, Target};
 use crate::transport::{Sink, Source, Subscription, TransportError, join};
@@ -30,7 +29,7 @@ pub(super) fn opener(
         Box::pin(async move {
             let router = Arc::new(router(&pipeline, &transports, spill).await?);
             let source = source(&pipeline, &transports).await.map_err(open_error)?;
-            Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: Clock::system() }))
+            Ok((settings(&pipeline, maker), Parts { source, plugin, router, clock: transports.clock().clone() }))
         })
     })
 }

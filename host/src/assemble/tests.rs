@@ -80,7 +80,7 @@ fn used(plan: &Plan) -> BTreeSet<(&str, &str)> {
 }
 
 fn transports(plan: &Plan) -> Transports {
-    Transports::new(plan, used(plan).into_iter().map(|place| place.0)).unwrap()
+    Transports::new(plan, used(plan).into_iter().map(|place| place.0), &Surroundings::default()).unwrap()
 }
 
 fn opened(plan: &Plan, transports: &Transports) -> BoxFuture<'static, Result<(Settings, Parts), OpenError>> {

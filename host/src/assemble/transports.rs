@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use tokio::sync::OnceCell;
 
+use super::Surroundings;
 use crate::model::Clock;
 use crate::spec::Plan;
 use crate::spec::plan::{Transport as Planned, TransportKind};
@@ -69,7 +70,10 @@ pub(super) struct Looked<'t> {
 
 /// Some transports of a spec. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Transports(Arc<BTreeMap<String, Lazy>>);
+pub(super) struct Transports {
+    lazy: Arc<BTreeMap<String, Lazy>>,
+    surroundings: Surroundings,
+}
 
 struct Lazy {
     config: Config,
@@ -78,22 +82,32 @@ struct Lazy {
 
 impl Transports {
     /// These transports. Opens none.
-    pub(super) fn new<'a>(plan: &Plan, names: impl Iterator<Item = &'a str>) -> Result<Self, TransportError> {
+    pub(super) fn new<'a>(
+        plan: &Plan,
+        names: impl Iterator<Item = &'a str>,
+        surroundings: &Surroundings,
+    ) -> Result<Self, TransportError> {
         let names: BTreeSet<&str> = names.collect();
         let lazy = |name: &str| Ok((name.to_owned(), Lazy { config: config(plan, name)?, opened: OnceCell::new() }));
-        Ok(Self(Arc::new(names.into_iter().map(lazy).collect::<Result<_, _>>()?)))
+        let lazy = Arc::new(names.into_iter().map(lazy).collect::<Result<_, _>>()?);
+        Ok(Self { lazy, surroundings: surroundings.clone() })
+    }
+
+    /// The clock that the transports go by.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.surroundings.clock
     }
 
     /// Their names.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.lazy.keys().map(String::as_str)
     }
 
     /// A transport, opened now if it is not open yet.
     pub(super) async fn get(&self, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
         let unknown = || TransportError::Config { transport: name.into(), reason: "no pipeline uses it".into() };
-        let Lazy { config, opened } = self.0.get(name).ok_or_else(unknown)?;
-        opened.get_or_try_init(|| open(name.to_owned(), config.clone())).await.cloned()
+        let Lazy { config, opened } = self.lazy.get(name).ok_or_else(unknown)?;
+        opened.get_or_try_init(|| self.open(name.to_owned(), config.clone())).await.cloned()
     }
 
     /// A sink of a topic.
@@ -119,11 +133,14 @@ impl Transports {
         let lasting = errors.into_iter().filter(|error| !error.is_transient()).map(|error| error.to_string());
         Looked { errors: lasting.collect(), partitions }
     }
-}
 
-/// Opening blocks, for seconds while another process keeps a file locked.
-async fn open(name: String, config: Config) -> Result<Arc<dyn Transport>, TransportError> {
-    let transport: Arc<str> = name.as_str().into();
-    let opening = tokio::task::spawn_blocking(move || crate::transport::open(&name, &config, Clock::system()));
-    opening.await.unwrap_or_else(|error| Err(TransportError::Unavailable { transport, reason: error.to_string() }))
+    /// Opening blocks, for seconds while another process keeps a file locked.
+    async fn open(&self, name: String, config: Config) -> Result<Arc<dyn Transport>, TransportError> {
+        let (transport, surroundings): (Arc<str>, _) = (name.as_str().into(), self.surroundings.clone());
+        let opening = tokio::task::spawn_blocking(move || {
+            let opened = crate::transport::open(&name, &config, surroundings.clock.clone())?;
+            Ok(surroundings.transport(&name, opened))
+        });
+        opening.await.unwrap_or_else(|error| Err(TransportError::Unavailable { transport, reason: error.to_string() }))
+    }
 }

@@ -7,6 +7,7 @@ use anyhow::bail;
 
 use super::Inspected;
 use crate::egress::Http;
+use crate::model::Clock;
 use crate::plugin::{Description, Plugin};
 use crate::spec::plan::Pipeline;
 use crate::spec::{Descriptions, Loaded};
@@ -34,6 +35,7 @@ impl Components {
         _: &Pipeline,
         _: &Arc<dyn Http>,
         _: &Stores,
+        _: &Clock,
     ) -> anyhow::Result<(Arc<dyn Plugin>, Description)> {
         bail!(WITHOUT)
     }

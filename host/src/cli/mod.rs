@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use crate::assemble::Surroundings;
 use crate::spec::{Colour, Diagnostics};
 use crate::telemetry::{self, LogFormat};
 use crate::transport::TransportError;
@@ -144,12 +145,22 @@ type Ended = Result<(), Failure>;
 
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn main() -> ExitCode {
+    enter(Surroundings::default())
+}
+
+/// The same, where pipelines run in these surroundings instead of the machine's.
+#[cfg(feature = "testing")]
+pub fn main_within(surroundings: Surroundings) -> ExitCode {
+    enter(surroundings)
+}
+
+fn enter(surroundings: Surroundings) -> ExitCode {
     let cli = Cli::parse();
     // Shown while pipelines run; until then log lines go straight to standard error.
     let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
     let ended = telemetry::init(cli.log, &progress)
         .map_err(|error| Failure::Usage(error.to_string()))
-        .and_then(|()| run_to_end(obey(cli.command, &progress)));
+        .and_then(|()| run_to_end(obey(cli.command, &progress, surroundings)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
@@ -164,9 +175,9 @@ fn run_to_end(command: impl Future<Output = Ended>) -> Ended {
     ended
 }
 
-async fn obey(command: Command, progress: &MultiProgress) -> Ended {
+async fn obey(command: Command, progress: &MultiProgress, surroundings: Surroundings) -> Ended {
     match command {
-        Command::Run(run) => run.obey(progress).await,
+        Command::Run(run) => run.obey(progress, surroundings).await,
         Command::Check(check) => check.obey().await,
         Command::Explain(explain) => explain.obey(),
         Command::Schema(schema) => schema.obey(),

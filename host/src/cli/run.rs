@@ -15,7 +15,7 @@ use super::signals::Signals;
 use super::summary::{Summary, Tracked};
 use super::{Ended, Failure, Format, answer};
 use crate::admin::Listener;
-use crate::assemble::{self, Host};
+use crate::assemble::{self, Host, Surroundings};
 use crate::flow::config::OnFatal;
 use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::Handle;
@@ -61,8 +61,9 @@ pub(super) enum Until {
 }
 
 impl Run {
-    pub(super) async fn obey(self, progress: &MultiProgress) -> Ended {
-        let checked = self.spec.checked().await?;
+    pub(super) async fn obey(self, progress: &MultiProgress, surroundings: Surroundings) -> Ended {
+        let clock = surroundings.clock.clone();
+        let checked = self.spec.checked().await?.within(surroundings);
         assemble::check_names(checked.plan(), &self.only).map_err(Failure::Usage)?;
         let secrets = assemble::secrets(checked.plan())?;
         let mut signals = Signals::listen()?;
@@ -76,9 +77,9 @@ impl Run {
         };
         let host = host?;
         info!(pipelines = host.pipelines().len(), "running");
-        let server = listener.map(|listener| listener.serve(host.served(), Clock::system()));
+        let server = listener.map(|listener| listener.serve(host.served(), clock.clone()));
         progress.set_draw_target(ProgressDrawTarget::stderr());
-        let mut watch = Watch::new(&host, progress, Clock::system());
+        let mut watch = Watch::new(&host, progress, clock);
         watch.until_stopped(self.until_idle, on_fatal, &mut signals).await;
         if let Some(server) = server {
             server.stop().await;
@@ -314,11 +315,16 @@ mod tests {
             Run { spec, only: Vec::new(), until_idle: Some(Until::Due), format: Format::Json }
         };
         let progress = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
-        let Err(Failure::Runtime(error)) = run(taken.local_addr().unwrap()).obey(&progress).await else {
+        let Err(Failure::Runtime(error)) =
+            run(taken.local_addr().unwrap()).obey(&progress, Surroundings::default()).await
+        else {
             panic!("it ran")
         };
         assert!(error.to_string().starts_with("admin: cannot listen on 127.0.0.1:"), "{error}");
-        assert!(run("127.0.0.1:0".parse().unwrap()).obey(&progress).await.is_ok(), "any free port will do");
+        assert!(
+            run("127.0.0.1:0".parse().unwrap()).obey(&progress, Surroundings::default()).await.is_ok(),
+            "any free port will do"
+        );
     }
 
     #[test]

@@ -23,10 +23,12 @@
 //! | `timers` | what is due later |
 //! | [`pipeline`] | the loop |
 //! | [`snapshot`] | what the loop tells of itself |
+//! | `backoff` | when what many wait for is tried again |
 //! | `lives` | what is told of a pipeline over all its lives |
 //! | [`remote`] | asks and tells a pipeline from elsewhere |
 //! | [`supervisor`] | keeps a pipeline running, and stops it |
 
+mod backoff;
 #[cfg(test)]
 mod chaos_tests;
 pub mod config;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
+use super::backoff::Backoff;
 use super::config;
 use super::dead_letter::{Maker, dead_letter};
 use super::hold::{Gate, Role};
@@ -163,8 +164,8 @@ pub struct Pipeline {
     commit_trouble: Option<String>,
     /// The wait before a commit is tried again.
     commit_wait: Duration,
-    /// The wait before an unavailable topic is tried again.
-    sink_wait: Duration,
+    /// When an unavailable topic is tried again.
+    sink_backoff: Backoff,
     /// Admits and starts nothing until it is resumed.
     paused: bool,
     counts: Counts,
@@ -199,7 +200,7 @@ impl Pipeline {
             paused: false,
             counts: Counts::default(),
             measures: Measures::default(),
-            sink_wait: SINK_FIRST_WAIT,
+            sink_backoff: Backoff::new(SINK_FIRST_WAIT, SINK_LONGEST_WAIT),
             parts,
         }
     }
@@ -468,8 +469,7 @@ impl Pipeline {
                 }
                 self.sink_trouble = Some(reason);
                 let due = Due::Publish { work, settlement, pending: rest };
-                self.timers.push(self.parts.clock.now() + self.sink_wait, due);
-                self.sink_wait = (self.sink_wait * 2).min(SINK_LONGEST_WAIT);
+                self.timers.push(self.sink_backoff.failed(self.parts.clock.now()), due);
             }
         }
     }
@@ -482,7 +482,7 @@ impl Pipeline {
         let waits = self.timers.iter().any(|due| matches!(due, Due::Publish { .. }));
         if !waits && !self.stages.repeats() {
             self.sink_trouble = None;
-            self.sink_wait = SINK_FIRST_WAIT;
+            self.sink_backoff.passed();
         }
     }
 

@@ -105,6 +105,7 @@ fn emission() -> Emission {
 #[derive(Default)]
 struct Letters {
     records: Mutex<Vec<Record>>,
+    last: Mutex<Option<Instant>>,
     unavailable: Mutex<usize>,
 }
 
@@ -119,6 +120,7 @@ impl Sink for Letters {
         }
         let written = records.iter().map(|_| Ok(Written { partition: 0, position: Position(0) })).collect();
         self.records.lock().unwrap().extend(records);
+        *self.last.lock().unwrap() = Some(Instant::now());
         written
     }
 
@@ -147,6 +149,8 @@ struct Ran {
     stored: Option<String>,
     calls: Vec<(i64, u32)>,
     letters: Vec<Option<String>>,
+    /// When the last letter was written, from the start.
+    last_letter: Option<Duration>,
     counts: Counts,
 }
 
@@ -233,6 +237,7 @@ async fn run_with_slow_commits(
         stored: stored.lock().unwrap().clone(),
         calls: plugin.calls.lock().unwrap().clone(),
         letters: letters.records.lock().unwrap().iter().map(code).collect(),
+        last_letter: letters.last.lock().unwrap().map(|last| last - start),
         counts: last.counts,
     }
 }
@@ -255,6 +260,13 @@ async fn a_message_that_fails_too_often_becomes_a_dead_letter_and_then_settles()
 async fn a_dead_letter_topic_that_is_down_is_waited_for() {
     let ran = run(config::Order::None, &["bad", "done"], 3).await;
     assert_eq!((ran.letters, ran.stored.as_deref()), (vec![Some("bad".to_owned())], Some("base 1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_fails_once_for_many_messages_is_waited_for_once() {
+    // All that run at once meet the trouble before it is known.
+    let ran = run(config::Order::None, &["bad"; 4], 4).await;
+    assert_eq!((ran.letters.len(), ran.last_letter), (4, Some(SINK_FIRST_WAIT)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,10 +79,15 @@ impl Bus {
     }
 
     /// Follows a topic from its beginning, whatever comes, until it is told to stop by being dropped.
-    pub async fn follow(&self, topic: &str, mut take: impl FnMut(Message)) -> anyhow::Result<()> {
+    pub async fn follow(&self, topic: &str, take: impl FnMut(Message)) -> anyhow::Result<()> {
+        self.follow_as(GROUP, topic, take).await
+    }
+
+    /// The same for another group: who follows a topic for one group shares it.
+    pub async fn follow_as(&self, group: &str, topic: &str, mut take: impl FnMut(Message)) -> anyhow::Result<()> {
         let subscription = Subscription {
             topic: topic.into(),
-            group: GROUP.into(),
+            group: group.into(),
             start: Start::Earliest,
             on_lost_position: OnLostPosition::Fail,
         };

@@ -11,14 +11,17 @@
 //! | [`message`], [`load`] | what is sent, and how quickly |
 //! | [`bus`] | the log that the hosts share, as it is used here |
 //! | [`found`], [`oracle`], [`ledger`] | what is found where messages end, and what is wrong about it |
+//! | [`environment`], [`weather`], [`leaky`] | what hosts stand on, and how it misbehaves |
 //! | [`checkpoints`] | that nothing stored goes back |
 //! | [`run`], [`table`] | scenarios beside each other, and what is said of them |
 
 pub mod bus;
 pub mod checkpoints;
+pub mod environment;
 pub mod faults;
 pub mod fleet;
 pub mod found;
+pub mod leaky;
 pub mod ledger;
 pub mod load;
 pub mod message;
@@ -29,3 +32,4 @@ pub mod scenarios;
 pub mod setting;
 pub mod stage;
 pub mod table;
+pub mod weather;

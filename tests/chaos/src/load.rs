@@ -109,21 +109,29 @@ impl Sender {
 
     /// Sends some messages to a pipeline.
     async fn chunk(&mut self, shape: Shape) -> anyhow::Result<usize> {
-        let mut names: Vec<Name> = Vec::with_capacity(CHUNK);
-        let mut records = Vec::with_capacity(CHUNK);
-        for _ in 0..CHUNK {
-            let key = format!("{}-{}", shape.name(), self.random.random_range(0..KEYS));
-            let sent = Sent { key, end: End::any(&mut self.random) };
-            if let Some(name) = self.ledger.oracle().sending(&shape.name(), sent.clone()) {
-                records.push(sent.record(&name));
-                names.push(name);
-            }
-        }
-        let places = self.bus.write(&shape.topic(), records).await?;
-        let mut oracle = self.ledger.oracle();
-        names.iter().zip(places).for_each(|(name, place)| oracle.written(name, place));
-        Ok(names.len())
+        let any = |random: &mut ChaCha8Rng| {
+            let key = format!("{}-{}", shape.name(), random.random_range(0..KEYS));
+            Sent { key, end: End::any(random) }
+        };
+        let messages = (0..CHUNK).map(|_| any(&mut self.random)).collect();
+        write(&self.bus, &self.ledger, shape, messages).await
     }
+}
+
+/// Writes messages to a pipeline's topic, and tells the oracle before and after; says how many.
+pub async fn write(bus: &Bus, ledger: &Ledger, pipeline: Shape, messages: Vec<Sent>) -> anyhow::Result<usize> {
+    let mut names: Vec<Name> = Vec::with_capacity(messages.len());
+    let mut records = Vec::with_capacity(messages.len());
+    for sent in messages {
+        if let Some(name) = ledger.oracle().sending(&pipeline.name(), sent.clone()) {
+            records.push(sent.record(&name));
+            names.push(name);
+        }
+    }
+    let places = bus.write(&pipeline.topic(), records).await?;
+    let mut oracle = ledger.oracle();
+    names.iter().zip(places).for_each(|(name, place)| oracle.written(name, place));
+    Ok(names.len())
 }
 
 /// How often it is looked whether it is enough, where nothing ends.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chaos::environment::namespace;
 use chaos::run::{Request, chosen, run};
 use chaos::scenario::LONG;
 use chaos::scenarios;
@@ -20,6 +21,12 @@ struct Cli {
     /// The component that does what messages say.
     #[arg(long)]
     component: PathBuf,
+    /// The same host in surroundings that can misbehave.
+    #[arg(long)]
+    faulty_host: PathBuf,
+    /// The plugin that fetches files.
+    #[arg(long)]
+    download: PathBuf,
     /// Where logs and specs are; what failed is kept there.
     #[arg(long, default_value = "data/chaos")]
     folder: PathBuf,
@@ -45,9 +52,18 @@ struct Asked {
     list: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before the runtime starts threads.
+    if let Err(error) = namespace::enter() {
+        eprintln!("error: cannot begin in a namespace of its own: {error}");
+        return ExitCode::FAILURE;
+    }
+    start(cli)
+}
+
+#[tokio::main]
+async fn start(cli: Cli) -> ExitCode {
     tokio::select! {
         done = obey(cli) => match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -68,7 +84,8 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
         scenarios.iter().for_each(|scenario| println!("{:<12}  {}", scenario.name(), scenario.about()));
         return Ok(());
     }
-    let tools = Tools { program: cli.lockgate, component: cli.component };
+    let (faulty_host, download) = (cli.faulty_host, cli.download);
+    let tools = Tools { program: cli.lockgate, component: cli.component, faulty_host, download };
     // Hosts work elsewhere: nothing may be relative.
     let folder = std::env::current_dir()?.join(cli.folder);
     let budget = Duration::from_secs(seconds.get());

@@ -110,6 +110,18 @@ impl End {
         }
     }
 
+    /// The code of its dead letter, where it ends as one.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Made | Self::Several(_) | Self::Waited(_) | Self::Parked => None,
+            Self::Rejected | Self::RejectedWith(_) => Some("asked"),
+            Self::Exhausted => Some("retry"),
+            Self::Trapped => Some("trap"),
+            Self::Spun => Some("cpu"),
+            Self::Greedy => Some("memory"),
+        }
+    }
+
     /// Whether later messages of its key may pass it.
     pub fn may_be_passed(self) -> bool {
         matches!(self, Self::Parked | Self::Exhausted)

@@ -70,6 +70,7 @@ pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow
         let done = done.context("a scenario has panicked")?;
         if let Ok(ending) = &done.ending {
             println!("{}", table::line(done.name, ending, done.took.as_secs_f64()));
+            ending.notes.iter().for_each(|note| println!("{:<12}  {note}", ""));
         } else {
             println!("{:<12}  could not be judged", done.name);
         }

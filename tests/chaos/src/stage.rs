@@ -19,8 +19,8 @@ use crate::checkpoints;
 use crate::fleet::Fleet;
 use crate::found::Found;
 use crate::ledger::Ledger;
-use crate::load::{Load, Pace, Until};
-use crate::message::Name;
+use crate::load::{self, Load, Pace, Until};
+use crate::message::{Name, Sent};
 use crate::oracle::{Oracle, Place, Standing, Verdict};
 use crate::scenario::{Extent, Fault};
 use crate::setting::{DEAD, MADE, RETRY, Setting, Shape};
@@ -38,6 +38,10 @@ pub struct Tools {
     pub program: PathBuf,
     /// The component that does what messages say.
     pub component: PathBuf,
+    /// The same host in surroundings that can misbehave.
+    pub faulty_host: PathBuf,
+    /// The plugin that fetches files.
+    pub download: PathBuf,
 }
 
 impl Tools {
@@ -63,13 +67,14 @@ pub struct Stage {
     pub patience: Duration,
     seed: u64,
     folder: PathBuf,
-    component: PathBuf,
+    tools: Tools,
     bus: Arc<Bus>,
     ledger: Arc<Ledger>,
     load: Option<Load>,
     faults: BTreeMap<&'static str, u64>,
     last_fault: Instant,
     findings: Arc<Mutex<Vec<String>>>,
+    notes: Vec<String>,
     /// Ends when the stage is dropped.
     followers: JoinSet<()>,
 }
@@ -83,6 +88,8 @@ pub struct Ending {
     pub faults: BTreeMap<&'static str, u64>,
     /// What else is wrong.
     pub findings: Vec<String>,
+    /// What was measured, for people.
+    pub notes: Vec<String>,
     /// From the last fault until everything had ended and was stored as settled; none when it never was.
     pub drained: Option<Duration>,
 }
@@ -110,13 +117,14 @@ impl Stage {
             patience: Duration::from_secs(30),
             seed,
             folder: folder.to_owned(),
-            component: tools.component.clone(),
+            tools: tools.clone(),
             bus,
             ledger,
             load: None,
             faults: BTreeMap::new(),
             last_fault: Instant::now(),
             findings: Arc::default(),
+            notes: Vec::new(),
             followers: JoinSet::new(),
             setting,
         };
@@ -128,7 +136,8 @@ impl Stage {
     /// Writes the spec as the setting is now, for hosts that start from now on.
     pub fn write_spec(&mut self) -> anyhow::Result<()> {
         let file = self.folder.join("spec.yaml");
-        fs::write(&file, self.setting.spec(&self.component)).with_context(|| format!("cannot write {}", file.display()))
+        fs::write(&file, self.setting.spec(&self.tools.component))
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Lays YAML over the spec, for hosts that start from now on; instead of what was laid over it before.
@@ -146,6 +155,11 @@ impl Stage {
         &self.folder
     }
 
+    /// What everything is made with.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
     /// The log that the hosts share.
     pub fn bus(&self) -> &Arc<Bus> {
         &self.bus
@@ -155,6 +169,29 @@ impl Stage {
     pub fn load(&mut self, pace: Pace, until: Until) {
         let (bus, ledger) = (self.bus.clone(), self.ledger.clone());
         self.load = Some(Load::begin(bus, ledger, &self.setting, self.seed, pace, until));
+    }
+
+    /// Sends messages to a pipeline, and waits until they stand in its topic.
+    pub async fn send(&self, pipeline: Shape, messages: Vec<Sent>) -> anyhow::Result<()> {
+        load::write(&self.bus, &self.ledger, pipeline, messages).await.map(drop).context("messages cannot be sent")
+    }
+
+    /// Waits until everything is sent and has ended; fails when nothing ends for as long as one is patient.
+    pub async fn until_drained(&mut self) -> anyhow::Result<()> {
+        if let Some(load) = self.load.take() {
+            load.end().await.context("messages cannot be sent")?;
+        }
+        Ok(self.ledger.until(Oracle::is_drained, self.patience).await?)
+    }
+
+    /// Messages that have ended so far.
+    pub fn ended(&self) -> u64 {
+        self.ledger.oracle().ended()
+    }
+
+    /// Messages that came again so far.
+    pub fn repeated(&self) -> u64 {
+        self.ledger.oracle().verdict(|_, _| Standing::Unsettled).repeated
     }
 
     /// Waits until so many messages have ended; fails when none ends for as long as one is patient, or when
@@ -205,6 +242,11 @@ impl Stage {
         self.ledger.oracle().allow(&pipeline.name(), repeats);
     }
 
+    /// Says something for people that is measured and not judged.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
     /// Says that something is wrong that the oracle cannot see.
     pub fn blame(&self, finding: impl Into<String>) {
         blame(&self.findings, finding.into());
@@ -230,7 +272,7 @@ impl Stage {
         let verdict = self.verdict().await?;
         let mut findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone();
         findings.extend(self.fleet.findings().iter().cloned());
-        Ok(Ending { verdict, faults: self.faults, findings, drained })
+        Ok(Ending { verdict, faults: self.faults, findings, notes: self.notes, drained })
     }
 
     async fn drain(&mut self) -> anyhow::Result<()> {
@@ -240,10 +282,7 @@ impl Stage {
         if self.fleet.moving().is_empty() {
             self.fleet.start(0)?;
         }
-        if let Some(load) = self.load.take() {
-            load.end().await.context("messages cannot be sent")?;
-        }
-        self.ledger.until(Oracle::is_drained, self.patience).await?;
+        self.until_drained().await?;
         let until = Instant::now() + self.patience;
         while !checkpoints::cover_all(&self.bus, &self.setting).await? {
             if Instant::now() > until {

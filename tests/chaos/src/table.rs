@@ -11,7 +11,7 @@ pub const HEAD: &str =
 
 /// One line: what became of a scenario, and after how many seconds.
 pub fn line(name: &str, ending: &Ending, seconds: f64) -> String {
-    let Ending { verdict, faults, findings, drained } = ending;
+    let Ending { verdict, faults, findings, drained, .. } = ending;
     let drained = drained.map_or_else(|| "never".to_owned(), |drained| format!("{:.1} s", drained.as_secs_f64()));
     let repeats = format!("{} / {}", verdict.repeated, verdict.bound);
     format!(
@@ -51,7 +51,7 @@ mod tests {
         let verdict = Verdict { messages: 5000, repeated: 17, bound: 1000, ..Verdict::default() };
         let faults = BTreeMap::from([("kill", 4), ("pause", 1)]);
         let drained = Some(Duration::from_millis(1250));
-        let ending = Ending { verdict, faults, findings: Vec::new(), drained };
+        let ending = Ending { verdict, faults, findings: Vec::new(), notes: Vec::new(), drained };
         let line = line("kill", &ending, 7.25);
         assert_eq!(line.len(), HEAD.len());
         for (words, head) in
@@ -69,6 +69,7 @@ mod tests {
             verdict: Verdict { beyond: vec!["x".into()], ..Verdict::default() },
             faults: BTreeMap::new(),
             findings: vec!["host 1 ended by itself, with 101".into()],
+            notes: Vec::new(),
             drained: None,
         };
         assert_eq!(failures(&ending), ["repeated too often: x", "host 1 ended by itself, with 101"]);

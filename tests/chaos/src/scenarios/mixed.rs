@@ -9,6 +9,7 @@ use super::schedule;
 use crate::scenario::{Extent, Extents, Scenario};
 use crate::setting::Setting;
 use crate::stage::Stage;
+use crate::weather::Station;
 
 /// See its `about`.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,7 @@ impl Scenario for Mixed {
     }
 
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        Station::surround(stage)?;
         schedule::begin(stage, 2)?;
         schedule::throughout(stage, &super::mixed()).await
     }
