@@ -119,18 +119,19 @@ impl Load {
         Ok(Took { rate: self.files as f64 / fetched.seconds, peak: 0 })
     }
 
-    /// The host has fetched one file before anything is measured: a host runs for months.
+    /// Every slot of the host has fetched a file before anything is measured: a host runs for months.
     async fn fetched_by_host(self, site: &Site<'_>) -> anyhow::Result<Took> {
         let folder = site.folder()?;
         let mut host = Host::start(site, folder.path(), &self.spec(site, folder.path()))?;
         let bus = Bus::open(&folder.path().join("bus"))?;
-        let first = site.origin.url(Asked { wait: Duration::ZERO, bytes: 1 << 20 }, "first.pdf");
-        bus.publish(PENDING, vec![task(self.files, &first)]).await?;
-        bus.until(CACHED, 1, &mut host, PATIENCE).await?;
+        let first = site.origin.url(Asked { wait: LATENCY, bytes: 1 << 20 }, "first.pdf");
+        let firsts = (0..self.concurrency).map(|number| task(self.files + number, &first)).collect();
+        bus.publish(PENDING, firsts).await?;
+        bus.until(CACHED, self.concurrency as u64, &mut host, PATIENCE).await?;
         let tasks = self.urls(site).iter().enumerate().map(|(number, url)| task(number, url)).collect();
         let began = bus.now();
         bus.publish(PENDING, tasks).await?;
-        bus.until(CACHED, self.files as u64 + 1, &mut host, PATIENCE).await?;
+        bus.until(CACHED, (self.files + self.concurrency) as u64, &mut host, PATIENCE).await?;
         let peak = host.peak()?;
         let mut cached = bus.messages(CACHED).await?;
         cached.retain(|message| message.origin.enqueued >= began);
