@@ -11,6 +11,7 @@ use crate::environment::disk::Disk;
 use crate::environment::fetching::{Fetching, Places};
 use crate::environment::status;
 use crate::load::{Pace, Until};
+use crate::message::{End, Sent};
 use crate::scenario::{Extent, Extents, Scenario};
 use crate::setting::Setting;
 use crate::stage::Stage;
@@ -23,6 +24,9 @@ const SMALL_DISK: u32 = 128 << 10;
 const FULL: Duration = Duration::from_secs(1);
 /// How long a host may take until it says that it waits, and how long nothing may come once there is room.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Messages that are under way when the log is full, and how long each is in the plugin, in milliseconds.
+const SLOW: usize = 200;
+const SLOW_MS: u32 = 100;
 /// Messages a second: few enough that they fit however long it takes.
 const RATE: u32 = 400;
 /// Files that are asked for at once.
@@ -96,9 +100,13 @@ impl Scenario for DiskFull {
 /// Fills the disk of the log, and frees it once a host says that it waits for it.
 async fn full_log(stage: &mut Stage, disk: &Disk) -> anyhow::Result<()> {
     stage.until_ended(stage.ended() + 100).await?;
+    let pipeline = *stage.setting.pipelines.first().context("no pipeline")?;
+    // More than it can do at once, so that it has something to write when it no longer can.
+    let slow = |number| Sent { key: format!("slow-{number}"), end: End::Waited(SLOW_MS) };
+    stage.send(pipeline, (0..SLOW).map(slow).collect()).await?;
     disk.fill()?;
     let address = status::address(&stage.fleet.log(0)).context("the host does not say where it can be asked")?;
-    let (lockgate, pipeline) = (&stage.fleet.lockgate, stage.setting.pipelines.first().context("no pipeline")?.name());
+    let (lockgate, pipeline) = (&stage.fleet.lockgate, pipeline.name());
     let refilling = refill(disk);
     let waiting = status::until_waiting(lockgate, &address, &pipeline, &WAITING, FULL_LOG, PATIENCE);
     let line = tokio::select! {
