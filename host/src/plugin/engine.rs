@@ -1,14 +1,12 @@
-//! The one engine of a host: compiles components, keeps the pool that instances live in, and moves the epoch on by
-//! which guests that compute for long are noticed. It knows nothing of pipelines.
+//! The one engine of a host: compiles components, and keeps the pool that instances live in. It knows nothing of
+//! pipelines.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Enabled, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2;
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
@@ -19,7 +17,8 @@ use super::capabilities::State;
 use super::component::Component;
 use super::config::Config;
 use super::error::LoadError;
-use super::limits::{TABLE_ELEMENTS, TICK, Ticks};
+use super::limits::TABLE_ELEMENTS;
+use super::ticker::Ticks;
 
 /// Instances beyond the pipelines' slots: throw-away ones that describe and check configs.
 const SPARE: u32 = 8;
@@ -65,7 +64,7 @@ impl Engine {
         let linker = linker(&wasmtime).map_err(failed)?;
         let cache = settings.cache.map(|folder| Cache::open(&folder, &wasmtime)).transpose()?;
         let ticks = Ticks::default();
-        start_ticking(wasmtime.weak(), ticks.clone()).map_err(|error| LoadError::Engine(error.to_string()))?;
+        ticks.start(wasmtime.weak()).map_err(|error| LoadError::Engine(error.to_string()))?;
         Ok(Self(Arc::new(Parts { wasmtime, linker, ticks, cache })))
     }
 
@@ -80,6 +79,12 @@ impl Engine {
     pub(super) fn living(&self) -> [u64; 4] {
         let pool = self.0.wasmtime.pooling_allocator_metrics().unwrap();
         [pool.component_instances(), pool.memories() as u64, pool.tables() as u64, pool.stacks() as u64]
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        self.ticks.end();
     }
 }
 
@@ -129,18 +134,4 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     cli::terminal_stdout::add_to_linker::<State, WasiCli>(&mut linker, State::cli)?;
     cli::terminal_stderr::add_to_linker::<State, WasiCli>(&mut linker, State::cli)?;
     Ok(linker)
-}
-
-/// Moves the epoch on from a thread of its own, for a guest that never returns keeps every runtime thread busy. Ends
-/// with the engine.
-fn start_ticking(engine: EngineWeak, ticks: Ticks) -> io::Result<()> {
-    let tick = move || {
-        while let Some(engine) = engine.upgrade() {
-            ticks.advance();
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    };
-    thread::Builder::new().name("lockgate-epoch".into()).spawn(tick).map(drop)
 }

@@ -11,7 +11,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,10 +18,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::ResourceLimiter;
 
 use super::capabilities::HOST_CALLS;
+use super::ticker::{TICK, Ticks};
 use crate::model::Progress;
-
-/// How often the engine's epoch moves on: the grain of `cpu`, and the longest that a guest computes in one go.
-pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// The most elements that one table may have: large programs of interpreted languages have some ten thousand.
 pub(super) const TABLE_ELEMENTS: usize = 40_000;
@@ -44,21 +41,6 @@ pub(super) enum Exceeded {
     /// Called the host too often at once.
     #[error("it has more than {HOST_CALLS} host calls under way at once")]
     HostCalls,
-}
-
-/// Ticks of the engine's epoch so far. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ticks(Arc<AtomicU64>);
-
-impl Ticks {
-    /// One more.
-    pub(super) fn advance(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 /// How long one call computed: the ticks that passed while it was polled. What it waits for is not charged, however
@@ -85,6 +67,7 @@ impl Meter {
         self.spent.store(0, Ordering::Relaxed);
         let mut call = pin!(call);
         poll_fn(|context| {
+            let _computing = self.ticks.computing();
             self.since.store(self.ticks.now(), Ordering::Relaxed);
             let polled = call.as_mut().poll(context);
             self.spent.fetch_add(self.this_poll(), Ordering::Relaxed);

@@ -2,7 +2,8 @@
 //!
 //! | part | is for |
 //! |---|---|
-//! | `engine` | the one engine: its pool, its epoch |
+//! | `engine` | the one engine, and its pool |
+//! | `ticker` | its epoch, by which guests that compute for long are noticed |
 //! | `artifact` | a component's file |
 //! | `component` | from a file to a component that is fit to be a plugin |
 //! | `nesting` | how often its parts instantiate one another |
@@ -45,6 +46,8 @@ mod slots;
 #[cfg(test)]
 #[cfg(feature = "wasm")]
 mod tests;
+#[cfg(feature = "wasm")]
+mod ticker;
 #[cfg(feature = "wasm")]
 mod wasm;
 
