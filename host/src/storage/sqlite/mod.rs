@@ -50,7 +50,8 @@ pub struct Options {
     pub schema: Schema,
     /// How long a call waits for another process's lock before it answers [`Error::Unavailable`].
     pub busy: Duration,
-    /// How often it is looked whether another process has written.
+    /// How often it is looked whether another process has written; up to five times less often once none has for a
+    /// while.
     pub poll: Duration,
     /// How often [`Keeper::beat`] and [`Keeper::upkeep`] run.
     pub upkeep_every: Duration,

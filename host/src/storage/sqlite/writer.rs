@@ -18,6 +18,10 @@ const GROUP_JOBS: usize = 4096;
 const GROUP_BYTES: u64 = 16 << 20;
 /// A write-ahead log above this many bytes is cut when there is nothing to do.
 const WAL_BYTES: u64 = 64 << 20;
+/// How many times as long it is between two looks at what others write, once they have written nothing for a while.
+const RARELY: u32 = 5;
+/// The part by which that time grows with each look that finds nothing.
+const SLOWER: u32 = 16;
 /// Free pages above which the file is made smaller when there is nothing to do.
 const FREE_PAGES: i64 = 4096;
 
@@ -102,6 +106,8 @@ pub(super) struct Writer {
     /// SQLite's count of what other connections have written.
     seen: i64,
     next_poll: Instant,
+    /// How long it is until the look after that.
+    rest: Duration,
     next_beat: Instant,
     next_upkeep: Instant,
     /// Whether something was written since the last upkeep.
@@ -113,8 +119,10 @@ impl Writer {
         let now = options.clock.now();
         let seen = data_version(&connection)?;
         let next = now + options.upkeep_every;
-        let next_poll = now + options.poll;
-        Ok(Self { connection, jobs, seen, next_poll, next_beat: next, next_upkeep: next, busy: true, options })
+        // Without a keeper nobody is told anything.
+        let rest = options.keeper.as_ref().map_or(options.upkeep_every, |_| options.poll);
+        let next_poll = now + rest;
+        Ok(Self { connection, jobs, seen, next_poll, rest, next_beat: next, next_upkeep: next, busy: true, options })
     }
 
     /// Runs until nobody can send any more and everything sent is done.
@@ -131,8 +139,8 @@ impl Writer {
             }
             let now = self.options.clock.now();
             if now >= self.next_poll {
-                self.next_poll = now + self.options.poll;
                 self.observe();
+                self.next_poll = now + self.rest;
             }
             if now >= self.next_beat {
                 self.next_beat = now + self.options.upkeep_every;
@@ -179,18 +187,26 @@ impl Writer {
     /// connection writes itself.
     fn observe(&mut self) {
         let Some(keeper) = self.options.keeper.clone() else { return };
-        let observed = data_version(&self.connection).and_then(|version| {
-            if version != self.seen {
-                let transaction = self.connection.transaction()?;
-                guarded("looking at what others wrote", || keeper.observe(&transaction))?;
-                self.seen = version;
+        let poll = self.options.poll;
+        self.rest = match self.look(&*keeper) {
+            Ok(true) => poll,
+            Ok(false) => self.rest.saturating_add(self.rest / SLOWER).min(poll.saturating_mul(RARELY)),
+            Err(error) => {
+                warn!(database = %self.options.path.display(), %error, "cannot see what other processes write; trying again");
+                poll.max(Duration::from_secs(1))
             }
-            Ok(())
-        });
-        if let Err(error) = observed {
-            warn!(database = %self.options.path.display(), %error, "cannot see what other processes write; trying again");
-            self.next_poll = self.options.clock.now() + Duration::from_secs(1);
+        };
+    }
+
+    fn look(&mut self, keeper: &dyn Keeper) -> Result<bool, Error> {
+        let version = data_version(&self.connection)?;
+        if version == self.seen {
+            return Ok(false);
         }
+        let transaction = self.connection.transaction()?;
+        guarded("looking at what others wrote", || keeper.observe(&transaction))?;
+        self.seen = version;
+        Ok(true)
     }
 
     fn beat(&mut self) {
