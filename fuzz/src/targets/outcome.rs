@@ -76,9 +76,9 @@ fn verdict_of(text: &str) -> types::Verdict {
 fn emission_of(data: &[u8]) -> types::Emission {
     let (head, payload) = text::split_once(data, b"\n\n");
     let (output, lines) = text::split_once(head, b"\n");
-    let headers = text::headers(lines).0.into_iter();
-    let (keys, headers): (Vec<Header>, Vec<Header>) = headers.partition(|header| header.name == "key");
-    let header = |header: Header| types::Header { name: header.name, value: header.value.to_vec() };
+    let headers = text::headers(lines);
+    let (keys, headers): (Vec<Header>, Vec<Header>) = headers.iter().cloned().partition(|header| header.name == "key");
+    let header = |header: Header| types::Header { name: header.name.into(), value: header.value.to_vec() };
     types::Emission {
         output: String::from_utf8_lossy(output).into_owned(),
         key: keys.into_iter().next().map(|key| key.value.to_vec()),
@@ -119,8 +119,8 @@ fn says_the_same(given: &types::Outcome, outcome: &Outcome) {
     for (given, emission) in given.emit.iter().zip(&outcome.emit) {
         assert_eq!((&given.output, &given.payload[..]), (&emission.output, &emission.payload[..]));
         assert_eq!(given.key.as_deref(), emission.key.as_deref());
-        let headers = emission.headers.0.iter().map(|header| (&header.name, header.value.to_vec()));
-        assert!(given.headers.iter().map(|header| (&header.name, header.value.clone())).eq(headers));
+        let headers = emission.headers.iter().map(|header| (header.name.as_str(), header.value.to_vec()));
+        assert!(given.headers.iter().map(|header| (header.name.as_str(), header.value.clone())).eq(headers));
     }
 }
 
@@ -194,8 +194,8 @@ fn for_people(text: &str, longest: usize) {
 
 fn is_bounded(record: &Record, message: &Message) {
     assert_eq!((&record.key, &record.payload), (&message.key, &message.payload));
-    let (hosts, own): (Vec<&Header>, Vec<&Header>) = record.headers.0.iter().partition(|header| header.is_reserved());
-    assert!(own.into_iter().eq(message.headers.0.iter().filter(|header| !header.is_reserved())));
+    let (hosts, own): (Vec<&Header>, Vec<&Header>) = record.headers.iter().partition(|header| header.is_reserved());
+    assert!(own.into_iter().eq(message.headers.iter().filter(|header| !header.is_reserved())));
     let size: usize = hosts.iter().map(|header| header.name.len() + header.value.len()).sum();
     assert!(size <= MOST_HOST_HEADERS, "{size} bytes of host headers");
 }

@@ -86,7 +86,7 @@ fn as_a_letter(message: &Message) {
 }
 
 fn own(message: &Message) -> impl Iterator<Item = &Header> {
-    message.headers.0.iter().filter(|header| !header.is_reserved())
+    message.headers.iter().filter(|header| !header.is_reserved())
 }
 
 fn for_people(text: &str) {

@@ -59,11 +59,11 @@ fn text_or_base64(bytes: &[u8], text: &'static str, base64: &'static str) -> (&'
 
 fn headers(headers: &Headers) -> Value {
     let mut object = Map::new();
-    for group in headers.0.chunk_by(|one, next| one.name == next.name) {
+    for group in headers.as_slice().chunk_by(|one, next| one.name == next.name) {
         let [first, ..] = group else { continue };
         let told = if group.len() == 1 { value(first) } else { group.iter().map(value).collect() };
-        if object.insert(first.name.clone(), told).is_some() {
-            return headers.0.iter().map(|header| json!({ &header.name: value(header) })).collect();
+        if object.insert(first.name.to_string(), told).is_some() {
+            return headers.iter().map(|header| json!({ header.name.as_str(): value(header) })).collect();
         }
     }
     object.into()

@@ -139,7 +139,7 @@ impl Send {
         let record::Read { id, key, headers, payload } = record::read(line)?;
         let mut record = self.record(payload);
         record.key = key.or(record.key);
-        record.headers.0.extend(headers.0.into_iter().filter(|header| !header.is_reserved()));
+        record.headers.extend(headers.iter().filter(|header| !header.is_reserved()).cloned());
         if let Some(id) = id.filter(|_| self.keep_id) {
             record.headers.push(header::ID, id);
         }

@@ -86,7 +86,7 @@ mod tests {
         ] {
             assert_eq!(headers.text(name), Some(value), "{name}");
         }
-        assert_eq!(headers.0.iter().filter(|header| header.name == "lockgate-code").count(), 1);
+        assert_eq!(headers.iter().filter(|header| header.name == "lockgate-code").count(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const FAILURES_LIMIT: usize = 10 * 1024;
 
 /// The message's own headers, then what became of it until now.
 pub(super) fn history(message: &Message, tries: &Tries, maker: &Maker, now: Timestamp) -> Headers {
-    let mut headers = Headers(message.headers.0.iter().filter(|header| !header.is_reserved()).cloned().collect());
+    let mut headers: Headers = message.headers.iter().filter(|header| !header.is_reserved()).cloned().collect();
     let origin = &message.origin;
     let mut set = |name: &str, value: &str| headers.push(name, value.to_owned());
     set(header::ID, message.id.as_str());

@@ -83,7 +83,7 @@ pub fn unpark(message: Message) -> Unparked {
     let delay = number(headers, header::DELAY_MS).map(Duration::from_millis).filter(|delay| *delay <= LONGEST_DELAY);
     let origin = origin(&message).unwrap_or_else(|| message.origin.clone());
     let is_seen = |name: &str| !name.starts_with(header::RESERVED_PREFIX) || KEPT.contains(&name);
-    let headers = Headers(headers.0.iter().filter(|header| is_seen(&header.name)).cloned().collect());
+    let headers = headers.iter().filter(|header| is_seen(&header.name)).cloned().collect();
     Unparked { message: Message { origin, headers, ..message }, tries, delay: delay.unwrap_or_default() }
 }
 

@@ -68,7 +68,9 @@ fn a_message_comes_back_as_it_was_with_its_id_and_its_tries() {
     let mut expected = message();
     expected.headers.push("lockgate-id", "m-1");
     let sorted = |mut message: Message| {
-        message.headers.0.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut headers: Vec<_> = message.headers.iter().cloned().collect();
+        headers.sort_by(|one, other| one.name.cmp(&other.name));
+        message.headers = headers.into_iter().collect();
         message
     };
     assert_eq!(sorted(unparked.message), sorted(expected));
@@ -149,7 +151,7 @@ fn a_record_in_the_retry_topic_that_says_nothing_starts_at_once_with_fresh_tries
 fn malformed_headers_of_the_host_cost_no_message() {
     for value in [&b"no number"[..], b"", b"-1", b"\xff\xfe", b"99999999999999999999999", b"{\"a\":", b"[1]"] {
         let mut record = parked(&tries(3));
-        let names: Vec<String> = record.headers.0.iter().map(|header| header.name.clone()).collect();
+        let names: Vec<String> = record.headers.iter().map(|header| header.name.to_string()).collect();
         for name in names.iter().filter(|name| name.starts_with("lockgate-") && *name != "lockgate-for") {
             record.headers.set(name, Bytes::from_static(value));
         }

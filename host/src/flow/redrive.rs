@@ -33,7 +33,7 @@ const KEPT: [&str; 10] = [
 /// Makes the record of a letter of a pipeline, for a topic of so many partitions.
 pub fn redriven(letter: &Message, pipeline: &str, way: Way, partitions: u32) -> Record {
     let stays = |header: &&Header| !header.is_reserved() || KEPT.contains(&header.name.as_str());
-    let mut headers = Headers(letter.headers.0.iter().filter(stays).cloned().collect());
+    let mut headers: Headers = letter.headers.iter().filter(stays).cloned().collect();
     headers.push(header::ID, letter.id.as_str().to_owned());
     headers.push(header::FOR, pipeline.to_owned());
     headers.push(header::REDRIVEN, redriven_before(&letter.headers).saturating_add(1).to_string());
@@ -92,7 +92,7 @@ mod tests {
         let record = redriven(&letter(), "p", Way::Source, 4);
         assert_eq!((record.key, record.payload, record.partition), (letter().key, letter().payload, None));
         let headers: Vec<(&str, &[u8])> =
-            record.headers.0.iter().map(|header| (header.name.as_str(), &header.value[..])).collect();
+            record.headers.iter().map(|header| (header.name.as_str(), &header.value[..])).collect();
         let expected: [(&str, &[u8]); 8] = [
             ("trace_id", b"t-1"),
             ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),

@@ -78,7 +78,7 @@ impl Part {
     /// The largest part that is still in a record.
     fn of(record: &Record) -> Option<Self> {
         let is_there = |part: Self| record.headers.get(part.location()).is_none();
-        let has_own = record.key.is_some() || record.headers.0.iter().any(may_go);
+        let has_own = record.key.is_some() || record.headers.iter().any(may_go);
         if !record.payload.is_empty() && is_there(Self::Payload) {
             return Some(Self::Payload);
         }
@@ -122,7 +122,7 @@ impl Spiller {
             Part::Payload => smaller.payload = Bytes::new(),
             Part::Headers => {
                 smaller.key = None;
-                smaller.headers.0.retain(|header| !may_go(header));
+                smaller.headers.retain(|header| !may_go(header));
             }
         }
         smaller.headers.set(part.location(), location);
@@ -162,10 +162,10 @@ struct Outside {
 
 impl Outside {
     fn of(record: &Record) -> Self {
-        let own = record.headers.0.iter().filter(|header| may_go(header));
+        let own = record.headers.iter().filter(|header| may_go(header));
         Self {
             key: record.key.as_ref().map(|key| STANDARD.encode(key)),
-            headers: own.map(|header| (header.name.clone(), STANDARD.encode(&header.value))).collect(),
+            headers: own.map(|header| (header.name.to_string(), STANDARD.encode(&header.value))).collect(),
         }
     }
 
@@ -181,7 +181,8 @@ impl Outside {
             Some(key) => Some(bytes(&key)?),
             None => None,
         };
-        let headers = headers.into_iter().map(|(name, value)| Some(Header { value: bytes(&value)?, name }));
+        let headers =
+            headers.into_iter().map(|(name, value)| Some(Header { value: bytes(&value)?, name: name.into() }));
         Some((key, headers.collect::<Option<_>>()?))
     }
 }
@@ -223,7 +224,7 @@ pub(super) fn kept(headers: &Headers) -> impl Iterator<Item = &Header> {
     let is_kept = |header: &&Header| {
         [Part::Payload, Part::Headers].iter().any(|part| header.name == part.location() || header.name == part.sha256())
     };
-    headers.0.iter().filter(is_kept)
+    headers.iter().filter(is_kept)
 }
 
 /// Whether a part of the message lies in a store.
@@ -240,10 +241,10 @@ pub async fn restore(mut message: Message, spill: &dyn Spill) -> Result<Message,
         let unreadable = || RestoreError::Gone("the spilled headers are not what this host writes".to_owned());
         let (key, own) = Outside::read(&json).ok_or_else(unreadable)?;
         message.key = key;
-        message.headers.0.splice(0..0, own);
+        message.headers = own.into_iter().chain(message.headers.iter().cloned()).collect();
     }
     for part in [Part::Payload, Part::Headers] {
-        message.headers.0.retain(|header| header.name != part.location() && header.name != part.sha256());
+        message.headers.retain(|header| header.name != part.location() && header.name != part.sha256());
     }
     Ok(message)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{Timestamp, header};
+use super::{Headers, Timestamp, header};
 
 /// A partition of a topic. Cheap to clone, and to compare with one whose topic is the same text in memory. In order of
 /// topics, then of numbers.
@@ -142,54 +142,6 @@ impl MessageId {
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// A name and bytes. Names may repeat within a message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Header {
-    /// The name, as it was written.
-    pub name: String,
-    /// The value.
-    pub value: Bytes,
-}
-
-impl Header {
-    /// Whether it belongs to the host.
-    pub fn is_reserved(&self) -> bool {
-        self.name.starts_with(header::RESERVED_PREFIX)
-    }
-}
-
-/// The headers of a message, in order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Headers(pub Vec<Header>);
-
-impl Headers {
-    /// The first value under `name`.
-    pub fn get(&self, name: &str) -> Option<&Bytes> {
-        self.0.iter().find(|header| header.name == name).map(|header| &header.value)
-    }
-
-    /// The first value under `name`, when it is text.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
-    }
-
-    /// Appends a header.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Bytes>) {
-        self.0.push(Header { name: name.into(), value: value.into() });
-    }
-
-    /// Replaces every header of that name by one.
-    pub fn set(&mut self, name: &str, value: impl Into<Bytes>) {
-        self.0.retain(|header| header.name != name);
-        self.push(name, value);
-    }
-
-    /// What the headers weigh, in bytes.
-    pub fn size(&self) -> usize {
-        self.0.iter().map(|header| header.name.len() + header.value.len()).sum()
     }
 }
 

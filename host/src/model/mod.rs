@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod clock;
 pub mod header;
+pub mod headers;
 pub mod message;
 pub mod outcome;
 pub mod progress;
@@ -12,7 +13,8 @@ pub mod units;
 
 pub use checkpoint::Checkpoint;
 pub use clock::{Clock, Timestamp};
-pub use message::{Header, Headers, Message, MessageId, Origin, Partition, Position, Record};
+pub use headers::{Header, Headers};
+pub use message::{Message, MessageId, Origin, Partition, Position, Record};
 pub use outcome::{Emission, Outcome, Verdict};
 pub use progress::{Held, Progress};
 pub use redact::{Mask, tells_secret, without_queries};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::capabilities::log::presentable;
 use super::{Binding, capabilities};
-use crate::model::{Emission, Header, Headers, Message, Outcome, Verdict};
+use crate::model::{Emission, Header, Message, Outcome, Verdict};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated from the contract")]
 pub(super) mod generated {
@@ -36,14 +36,14 @@ pub(super) fn to_guest(message: &Message) -> types::Message {
         offset: message.origin.position.0,
         enqueued_ms: message.origin.enqueued.0,
         key: message.key.as_ref().map(|key| key.to_vec()),
-        headers: message.headers.0.iter().map(header_to_guest).collect(),
+        headers: message.headers.iter().map(header_to_guest).collect(),
         payload: message.payload.to_vec(),
         attributes: Vec::new(),
     }
 }
 
 fn header_to_guest(header: &Header) -> types::Header {
-    types::Header { name: header.name.clone(), value: header.value.to_vec() }
+    types::Header { name: header.name.to_string(), value: header.value.to_vec() }
 }
 
 impl From<types::Outcome> for Outcome {
@@ -76,11 +76,11 @@ impl From<types::Verdict> for Verdict {
 
 impl From<types::Emission> for Emission {
     fn from(emission: types::Emission) -> Self {
-        let header = |header: types::Header| Header { name: header.name, value: header.value.into() };
+        let header = |header: types::Header| Header { name: header.name.into(), value: header.value.into() };
         Self {
             output: emission.output,
             key: emission.key.map(Bytes::from),
-            headers: Headers(emission.headers.into_iter().map(header).collect()),
+            headers: emission.headers.into_iter().map(header).collect(),
             payload: emission.payload.into(),
         }
     }

@@ -216,7 +216,7 @@ pub(super) fn breach(outcome: &Outcome, outputs: &[String]) -> Option<String> {
             let (output, known) = (presentable(&emission.output, QUOTE_LIMIT), outputs.join(", "));
             return Some(format!("it emits to `{output}`, which is none of its outputs ({known})"));
         }
-        let reserved = emission.headers.0.iter().find(|header| is_reserved(&header.name))?;
+        let reserved = emission.headers.iter().find(|header| is_reserved(&header.name))?;
         Some(format!(
             "it sets header `{}`; names that begin with `{}` are the host's",
             presentable(&reserved.name, QUOTE_LIMIT),

@@ -90,7 +90,7 @@ impl Show {
     }
 
     fn shown(&self, letter: Letter, redriven: u32, message: &Message) -> Shown {
-        let own = message.headers.0.iter().filter(|header| !header.is_reserved());
+        let own = message.headers.iter().filter(|header| !header.is_reserved());
         Shown {
             failures: failures(&message.headers),
             key: message.key.as_ref().map(|key| self.text(key)),

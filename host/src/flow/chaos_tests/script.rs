@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::model::{Emission, Headers, Message, Outcome, Verdict};
+use crate::model::{Emission, Message, Outcome, Verdict};
 use crate::plugin::CallError;
 
 /// The outputs of the plugin that lead to a topic of the same name, and one that is discarded.
@@ -203,6 +203,6 @@ pub(super) fn is_refused(payload: &[u8]) -> bool {
 pub(super) fn emission(message: &Message, index: usize, made: Made) -> Emission {
     let mark = if made.refused { "!" } else { "" };
     let payload = Bytes::from(format!("{index} of {}{mark}", message.origin.position));
-    let headers = Headers(message.headers.0.iter().filter(|header| header.name == PLACE).cloned().collect());
+    let headers = message.headers.iter().filter(|header| header.name == PLACE).cloned().collect();
     Emission { output: made.output.into(), key: message.key.clone(), headers, payload }
 }

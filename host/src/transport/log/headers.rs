@@ -2,13 +2,14 @@
 //! endian, before them.
 
 use bytes::{Buf, Bytes};
+use compact_str::CompactString;
 
 use crate::model::Headers;
 
 /// The stored form; none for no headers.
 pub(super) fn encode(headers: &Headers) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(headers.size() + 8 * headers.0.len());
-    for header in &headers.0 {
+    let mut bytes = Vec::with_capacity(headers.size() + 8 * headers.as_slice().len());
+    for header in headers {
         for part in [header.name.as_bytes(), &header.value] {
             // A message that is too large for this was refused before.
             bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -22,7 +23,7 @@ pub(super) fn encode(headers: &Headers) -> Option<Vec<u8>> {
 pub(super) fn decode(mut bytes: Bytes) -> Option<Headers> {
     let mut headers = Headers::default();
     while bytes.has_remaining() {
-        let name = String::from_utf8(part(&mut bytes)?.into()).ok()?;
+        let name = CompactString::from_utf8(part(&mut bytes)?).ok()?;
         headers.push(name, part(&mut bytes)?);
     }
     Some(headers)

@@ -53,7 +53,7 @@ impl LogSink {
 
 /// What counts against [`LARGEST`].
 fn weight(record: &Record) -> u64 {
-    let hosts = record.headers.0.iter().filter(|header| header.is_reserved());
+    let hosts = record.headers.iter().filter(|header| header.is_reserved());
     let hosts: usize = hosts.map(|header| header.name.len() + header.value.len()).sum();
     record.size().saturating_sub(hosts as u64)
 }
