@@ -117,10 +117,10 @@ impl MessageId {
     }
 
     fn of_digest(digest: &[u8]) -> Self {
-        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-        let mut text = String::with_capacity(2 * digest.len());
-        digest.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
-        Self(text.into())
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+        let text: Vec<u8> = digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
+        // Hexadecimal digits are text.
+        Self(str::from_utf8(&text).unwrap_or_default().into())
     }
 
     /// An id that came with a message.
