@@ -19,8 +19,10 @@ use crate::model::{Checkpoint, Message, Partition, Position, Timestamp};
 use crate::transport::{Assignment, Batch, Commit, Epoch};
 
 mod demand;
+mod totals;
 
 pub use demand::{Bounds, Wanted};
+use totals::{Changing, Totals};
 
 /// One message on its way to being settled. Whoever has it has its ticket.
 #[derive(Debug)]
@@ -136,6 +138,10 @@ pub struct InFlight {
     order: Order,
     reader: Reader,
     partitions: BTreeMap<Partition, Assigned>,
+    /// What they add up to. Every change of one of them goes through [`Changing`].
+    totals: Totals,
+    /// What each partition of new messages may hold of the window, as far as the totals know.
+    share: usize,
     lanes: Lanes<Work>,
     /// Messages settled since the last commit that is durable.
     settled: usize,
@@ -146,7 +152,17 @@ pub struct InFlight {
 impl InFlight {
     /// Nothing in flight.
     pub fn new(limits: Limits, order: Order, reader: Reader) -> Self {
-        Self { limits, order, reader, partitions: BTreeMap::new(), lanes: Lanes::default(), settled: 0, committing: 0 }
+        Self {
+            limits,
+            order,
+            reader,
+            partitions: BTreeMap::new(),
+            totals: Totals::default(),
+            share: 0,
+            lanes: Lanes::default(),
+            settled: 0,
+            committing: 0,
+        }
     }
 
     /// Partitions are ours from now on. What belonged to an earlier assignment of them is forgotten.
@@ -157,6 +173,7 @@ impl InFlight {
             let rank = if self.reader.is_retry(&partition) { Rank::Due } else { Rank::New };
             let (stored, closing, heads) = (checkpoint, false, Vec::new());
             let assigned = Assigned { window, rank, heads, bytes: 0, lag: None, stored, checkpoint_limit, closing };
+            self.totals.change(Totals::default(), Totals::of(&assigned, self.share));
             self.partitions.insert(partition, assigned);
         }
     }
@@ -164,8 +181,9 @@ impl InFlight {
     /// Takes messages in, and says how many are to run now. Messages of partitions that are not ours are dropped: they
     /// come again to whoever owns them. Records for other pipelines are settled unseen.
     pub fn admit(&mut self, batch: Batch, wall: Timestamp, now: Instant) -> usize {
-        let Self { partitions, reader, order, lanes, .. } = self;
+        let Self { partitions, totals, share, reader, order, lanes, .. } = self;
         let Some(assigned) = partitions.get_mut(&batch.partition) else { return 0 };
+        let mut assigned = Changing::new(assigned, totals, *share);
         if assigned.closing {
             return 0;
         }
@@ -176,7 +194,7 @@ impl InFlight {
             match reader.receive(message, wall) {
                 Received::Now { message, tries } => {
                     admitted += 1;
-                    enqueue(lanes, assigned, Work::new(ticket, message, tries, order, wall));
+                    enqueue(lanes, &mut assigned, Work::new(ticket, message, tries, order, wall));
                 }
                 Received::Later { message, tries, wait } => {
                     let work = Work::new(ticket, message, tries, order, wall);
@@ -191,20 +209,21 @@ impl InFlight {
 
     /// When the next head is due.
     pub fn next_due(&self) -> Option<Instant> {
-        let topic = self.reader.retry_topic.as_ref()?;
+        let topic = self.reader.retry_topic.as_ref().filter(|_| self.totals.heads > 0)?;
         let parked = self.partitions.range(all_of(topic)).flat_map(|(_, assigned)| &assigned.heads);
         parked.map(|head| head.at).min()
     }
 
     /// Lets the heads start that are due, and says how many.
     pub fn fall_due(&mut self, now: Instant) -> usize {
-        let Self { partitions, lanes, reader, .. } = self;
-        let Some(topic) = &reader.retry_topic else { return 0 };
+        let Self { partitions, totals, share, lanes, reader, .. } = self;
+        let Some(topic) = reader.retry_topic.as_ref().filter(|_| totals.heads > 0) else { return 0 };
         let mut due = 0;
         for (_, assigned) in partitions.range_mut(all_of(topic)) {
+            let mut assigned = Changing::new(assigned, totals, *share);
             let heads: Vec<Head> = assigned.heads.extract_if(.., |head| head.at <= now).collect();
             due += heads.len();
-            heads.into_iter().for_each(|head| enqueue(lanes, assigned, head.work));
+            heads.into_iter().for_each(|head| enqueue(lanes, &mut assigned, head.work));
         }
         due
     }
@@ -221,6 +240,7 @@ impl InFlight {
         let size = work.message.size();
         match self.partitions.get_mut(work.ticket.partition()) {
             Some(assigned) if assigned.window.epoch() == work.ticket.epoch() => {
+                let mut assigned = Changing::new(assigned, &mut self.totals, self.share);
                 assigned.bytes = assigned.bytes.saturating_sub(size);
                 assigned.window.settle(work.ticket);
                 self.settled += 1;
@@ -236,6 +256,7 @@ impl InFlight {
         if self.owns(&work)
             && let Some(assigned) = self.partitions.get_mut(work.partition())
         {
+            let mut assigned = Changing::new(assigned, &mut self.totals, self.share);
             assigned.bytes = assigned.bytes.saturating_sub(work.message.size());
         }
     }
@@ -304,6 +325,7 @@ impl InFlight {
         for partition in partitions {
             let given_up: u64 = self.lanes.remove(partition).iter().map(|work| work.message.size()).sum();
             if let Some(assigned) = self.partitions.get_mut(partition) {
+                let mut assigned = Changing::new(assigned, &mut self.totals, self.share);
                 assigned.closing = true;
                 assigned.heads.clear();
                 assigned.bytes = assigned.bytes.saturating_sub(given_up);
@@ -315,7 +337,9 @@ impl InFlight {
     pub fn remove(&mut self, partitions: &[Partition]) {
         for partition in partitions {
             drop(self.lanes.remove(partition));
-            self.partitions.remove(partition);
+            if let Some(assigned) = self.partitions.remove(partition) {
+                self.totals.change(Totals::of(&assigned, self.share), Totals::default());
+            }
         }
     }
 
@@ -326,7 +350,7 @@ impl InFlight {
 
     /// Messages admitted and not settled.
     pub fn unsettled(&self) -> usize {
-        self.partitions.values().map(|assigned| assigned.window.unsettled()).sum()
+        self.totals.new + self.totals.due + self.totals.heads
     }
 
     /// Whether something is unsettled, known to be unread, or due. What stands behind a head that is not due is

@@ -273,7 +273,7 @@ impl Pipeline {
     }
 
     /// What bounds that which may be read now; none while nothing may.
-    fn bounds(&self) -> Option<Bounds> {
+    fn bounds(&mut self) -> Option<Bounds> {
         if self.stop.is_some() || self.paused || self.sink_trouble.is_some() || !self.gate.is_open() {
             return None;
         }

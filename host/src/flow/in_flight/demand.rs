@@ -8,6 +8,7 @@
 //! While something due waits to be read, its half of the window is not given to new messages, so that these cannot
 //! keep it out. A head that is not due takes nothing from anybody.
 
+use super::totals::Totals;
 use super::{Assigned, InFlight};
 use crate::flow::lanes::Rank;
 use crate::model::{Message, Partition};
@@ -72,7 +73,7 @@ impl Assigned {
     }
 
     /// Whether something waits to be read that is due.
-    fn waits(&self) -> bool {
+    pub(super) fn waits(&self) -> bool {
         self.heads.is_empty() && self.lag.is_some_and(|lag| lag > 0)
     }
 }
@@ -85,36 +86,35 @@ impl InFlight {
 
     /// What bounds all partitions together. None while nothing at all may be read: the window is full of bytes, or so
     /// many messages have settled since the last durable commit that a crash would repeat more than is promised.
-    pub fn bounds(&self) -> Option<Bounds> {
+    pub fn bounds(&mut self) -> Option<Bounds> {
         let window = self.limits.messages.get();
         if self.settled >= window {
             return None;
         }
         let bytes = self.room_in_bytes()?;
-        let (mut partitions, mut new, mut due, mut due_waits) = (0, 0, 0, false);
-        for assigned in self.partitions.values() {
-            match assigned.rank {
-                Rank::New => (partitions, new) = (partitions + 1, new + assigned.startable()),
-                Rank::Due => {
-                    due += assigned.startable();
-                    due_waits |= !assigned.closing && assigned.waits();
-                }
-            }
-        }
         let half = window / 2;
+        let Totals { new, due, .. } = self.totals;
         // The part of the window that new messages leave to those that are due.
-        let for_new = window - if due_waits { half } else { due.min(half) };
-        let share = (for_new / partitions.max(1)).max(1);
-        let of_new = self.partitions.values().filter(|assigned| assigned.rank == Rank::New);
-        let reserved: usize = of_new.map(|assigned| share.saturating_sub(assigned.startable())).sum();
-        let spare = for_new.saturating_sub(new).saturating_sub(reserved);
+        let for_new = window - if self.totals.due_partitions > 0 { half } else { due.min(half) };
+        let share = (for_new / self.totals.new_partitions.max(1)).max(1);
+        if self.share != share {
+            self.share = share;
+            self.totals = self.added_up();
+        }
+        debug_assert_eq!(self.totals, self.added_up(), "a partition changed without its totals");
+        let spare = for_new.saturating_sub(new).saturating_sub(self.totals.reserved);
         Some(Bounds { bytes, share, spare, due_has_room: due < half && due + new < window })
+    }
+
+    fn added_up(&self) -> Totals {
+        self.partitions.values().map(|assigned| Totals::of(assigned, self.share)).sum()
     }
 
     /// What may be read, written down.
     #[cfg(test)]
-    pub fn demand(&self) -> Rooms {
-        let wanted = self.wanted(self.bounds());
+    pub fn demand(&mut self) -> Rooms {
+        let bounds = self.bounds();
+        let wanted = self.wanted(bounds);
         let room = |partition: Partition| wanted.room(&partition).map(|room| (partition, room));
         Rooms(self.partitions().into_iter().filter_map(room).collect())
     }
@@ -132,8 +132,7 @@ impl InFlight {
 
     /// Bytes that may still come: none while the bound is reached, all of it while nothing is in flight.
     fn room_in_bytes(&self) -> Option<u64> {
-        let bytes: u64 = self.partitions.values().map(|assigned| assigned.bytes).sum();
-        let room = self.limits.bytes.0.saturating_sub(bytes);
-        (room > 0 || bytes == 0).then_some(room)
+        let room = self.limits.bytes.0.saturating_sub(self.totals.bytes);
+        (room > 0 || self.totals.bytes == 0).then_some(room)
     }
 }

@@ -48,7 +48,7 @@ fn admit(in_flight: &mut InFlight, message: Message, lag: u64, now: Instant) -> 
     in_flight.admit(Batch { partition, messages: vec![message], lag, passed }, ENQUEUED, now)
 }
 
-fn room(in_flight: &InFlight, partition: &Partition) -> usize {
+fn room(in_flight: &mut InFlight, partition: &Partition) -> usize {
     in_flight.demand().0.get(partition).map_or(0, |room| room.messages)
 }
 
@@ -56,15 +56,19 @@ fn room(in_flight: &InFlight, partition: &Partition) -> usize {
 fn only_the_head_of_a_retry_partition_is_held_until_it_is_due_and_nobody_waits_for_it() {
     let (mut in_flight, now) = (in_flight(), Instant::now());
     let before = in_flight.demand().0.get(&own()).copied();
-    assert_eq!((room(&in_flight, &retry(0)), room(&in_flight, &retry(1))), (1, 1));
+    assert_eq!((room(&mut in_flight, &retry(0)), room(&mut in_flight, &retry(1))), (1, 1));
     assert_eq!(admit(&mut in_flight, message(&retry(0), 0, "p", 300), 7, now), 0);
-    assert_eq!((room(&in_flight, &retry(0)), room(&in_flight, &retry(1))), (0, 1), "the other class is read on");
+    assert_eq!(
+        (room(&mut in_flight, &retry(0)), room(&mut in_flight, &retry(1))),
+        (0, 1),
+        "the other class is read on"
+    );
     assert_eq!(in_flight.demand().0.get(&own()).copied(), before, "it takes nothing of the window and the bytes");
     assert!(in_flight.start().is_none());
     let due = now + Duration::from_secs(300);
     assert_eq!((in_flight.next_due(), in_flight.fall_due(due - Duration::from_millis(1))), (Some(due), 0));
     assert_eq!((in_flight.fall_due(due), in_flight.next_due()), (1, None));
-    assert!(in_flight.start().is_some() && room(&in_flight, &retry(0)) == 1);
+    assert!(in_flight.start().is_some() && room(&mut in_flight, &retry(0)) == 1);
 }
 
 #[test]
@@ -83,26 +87,26 @@ fn heads_fall_due_in_the_order_of_their_time_and_start_before_what_is_new() {
 #[test]
 fn what_is_due_uses_at_most_half_of_the_window_and_new_messages_leave_it_that() {
     let (mut in_flight, now) = (in_flight(), Instant::now());
-    assert_eq!(room(&in_flight, &own()), 8);
+    assert_eq!(room(&mut in_flight, &own()), 8);
     assert_eq!(admit(&mut in_flight, message(&retry(0), 0, "p", 0), 99, now), 1);
-    assert_eq!(room(&in_flight, &own()), 4, "more is waiting");
+    assert_eq!(room(&mut in_flight, &own()), 4, "more is waiting");
     for position in 1..4 {
-        assert_eq!(room(&in_flight, &retry(0)), 1);
+        assert_eq!(room(&mut in_flight, &retry(0)), 1);
         admit(&mut in_flight, message(&retry(0), position, "p", 0), 99, now);
     }
-    assert_eq!((room(&in_flight, &retry(0)), room(&in_flight, &retry(1))), (0, 1), "each may always hold one");
+    assert_eq!((room(&mut in_flight, &retry(0)), room(&mut in_flight, &retry(1))), (0, 1), "each may always hold one");
     for position in 0..4 {
-        assert!(room(&in_flight, &own()) > 0);
+        assert!(room(&mut in_flight, &own()) > 0);
         admit(&mut in_flight, message(&own(), position, "p", 0), 99, now);
     }
-    assert_eq!(room(&in_flight, &own()), 0);
+    assert_eq!(room(&mut in_flight, &own()), 0);
 }
 
 #[test]
 fn records_for_other_pipelines_are_passed_over_and_the_base_moves() {
     let (mut in_flight, now) = (in_flight(), Instant::now());
     for position in 0..3 {
-        assert_eq!(room(&in_flight, &retry(0)), 1);
+        assert_eq!(room(&mut in_flight, &retry(0)), 1);
         assert_eq!(admit(&mut in_flight, message(&retry(0), position, "another", 300), 0, now), 0);
     }
     assert!(in_flight.start().is_none() && in_flight.next_due().is_none());
@@ -184,7 +188,7 @@ mod any_interleaving {
         ]
     }
 
-    fn check(in_flight: &InFlight, running: usize) {
+    fn check(in_flight: &mut InFlight, running: usize) {
         let states = in_flight.states(|_, _| None);
         let startable = |topic: &str| {
             let of_topic = states.iter().filter(|state| *state.partition.topic == *topic);
@@ -208,7 +212,7 @@ mod any_interleaving {
                 match step {
                     Step::Read(which, is_ours, due) => {
                         let partition = &partitions[which];
-                        if room(&in_flight, partition) > 0 {
+                        if room(&mut in_flight, partition) > 0 {
                             let for_whom = if is_ours || which == 0 { "p" } else { "another" };
                             ours += usize::from(for_whom == "p");
                             admit(&mut in_flight, message(partition, next[which], for_whom, due), 5, now);
@@ -228,7 +232,7 @@ mod any_interleaving {
                 }
                 let commits = in_flight.commits();
                 in_flight.stored(commits);
-                check(&in_flight, running.len());
+                check(&mut in_flight, running.len());
             }
             in_flight.fall_due(now + Duration::from_secs(9999));
             running.extend(std::iter::from_fn(|| in_flight.start()));
