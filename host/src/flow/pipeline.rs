@@ -1,7 +1,17 @@
 //! The loop of one pipeline. It alone owns source, windows, lanes and what is under way; calls run in tasks that get the
 //! message only. It drains before it admits: ends of calls and commits come before new messages. What is there of a kind
 //! is taken together, so that a busy pipeline pays for a turn of the loop once for many messages.
+//!
+//! | room | is for |
+//! |---|---|
+//! | `effects` | what becomes of a message whose call has ended |
+//! | `committing` | storing checkpoints |
+//! | `closing` | the end of partitions, and of the pipeline |
+//! | `oldest` | what is told of the oldest message |
 
+mod closing;
+mod committing;
+mod effects;
 mod oldest;
 
 use std::collections::VecDeque;
@@ -10,54 +20,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
 use super::config;
-use super::dead_letter::{Maker, dead_letter};
-use super::hold::{Gate, Role};
+use super::dead_letter::Maker;
+use super::hold::Gate;
 use super::in_flight::{Bounds, InFlight, Work};
-use super::measures::{Measures, age};
-use super::parking::{Reader, park};
-use super::retry::{self, Step};
-use super::router::{Pending, Publication, Router};
+use super::measures::Measures;
+use super::parking::Reader;
+use super::retry;
+use super::router::{Pending, Router};
 use super::snapshot::{Command, Counts, Snapshot, State};
 use super::stage::{Ended, Settlement, Stages, Try};
 use super::timers::Timers;
-use super::triage::{Cause, Class, Effect, triage, unread};
 use crate::model::{Clock, Partition};
 use crate::plugin::Plugin;
-use crate::transport::{Commit, CommitError, Source, SourceEvent};
+use crate::transport::{Source, SourceEvent};
+use closing::COMMIT_GRACE;
+use committing::{COMMIT_FIRST_WAIT, Committing, committed};
 
 /// The wait before an unavailable topic is tried again; it doubles.
 const SINK_FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest of these waits.
 const SINK_LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// The wait before a commit that failed is tried again; it doubles.
-const COMMIT_FIRST_WAIT: Duration = Duration::from_millis(200);
-/// The longest of these waits.
-const COMMIT_LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What is taken of one kind before the loop looks at the others.
 const MOST_AT_ONCE: usize = 1024;
-/// How long a stop waits for its last commit beyond `drain_for`.
-const COMMIT_GRACE: Duration = Duration::from_secs(5);
-
-/// A log line about one message: says which one in every field that people search by.
-macro_rules! tell {
-    ($level:ident, $self:ident, $work:ident, $($fact:tt)+) => {
-        $level!(
-            pipeline = %$self.settings.maker.pipeline,
-            partition = %$work.message.origin.partition,
-            offset = $work.message.origin.position.0,
-            message_id = %$work.message.id,
-            trace_id = $work.message.trace_id(),
-            $($fact)+
-        )
-    };
-}
 
 /// How a pipeline delivers.
 #[derive(Clone, Debug)]
@@ -107,11 +97,6 @@ pub enum End {
         /// What happened.
         reason: String,
     },
-}
-
-struct Committing {
-    commits: Vec<Commit>,
-    done: BoxFuture<'static, Result<(), CommitError>>,
 }
 
 /// Partitions that are asked back.
@@ -324,183 +309,6 @@ impl Pipeline {
         self.all_told(event, Some(bounds))
     }
 
-    fn ended(&mut self, ended: Ended) -> Option<End> {
-        match ended {
-            Ended::Called { work, called, since } => {
-                let mut work = work;
-                self.measures.in_plugin.record(self.parts.clock.now() - since);
-                let now = self.parts.clock.wall();
-                let effect = triage(called, &mut work.tries, &self.settings.retry, now);
-                self.apply(work, effect);
-            }
-            Ended::Unread { work, error } => self.apply(work, unread(&error)),
-            Ended::Published { work, settlement, publication } => self.published(work, settlement, publication),
-            Ended::Aborted { work } => {
-                self.give_up(work);
-                // It may have been the last that waited for a topic.
-                self.see_whether_topics_are_back();
-            }
-            Ended::Broken { reason } => return Some(End::Broken { reason }),
-        }
-        None
-    }
-
-    fn apply(&mut self, mut work: Work, effect: Effect) {
-        if !self.in_flight.owns(&work) {
-            return self.give_up(work);
-        }
-        if let Effect::Hold { after, reason } = effect {
-            return self.hold(work, after, reason);
-        }
-        self.pass(&mut work);
-        match effect {
-            Effect::Done { emit } => {
-                let pending = self.parts.router.emissions(&work.message, emit);
-                self.publish(work, Settlement::Done, pending);
-            }
-            Effect::Skip { reason } => {
-                tell!(debug, self, work, reason, "skipped");
-                if self.in_flight.settle(work) {
-                    Counts::count(&mut self.counts.skipped, &reason);
-                }
-            }
-            Effect::Again { wait } => self.back_off(work, wait),
-            Effect::Park { step } => self.park(work, step),
-            Effect::DeadLetter { emit, cause } => {
-                let pending = self.parts.router.emissions(&work.message, emit);
-                self.dead_letter(work, pending, &cause);
-            }
-            Effect::Hold { .. } => {}
-        }
-    }
-
-    /// A verdict other than hold: when it is the trial's, the rest may go on.
-    fn pass(&mut self, work: &mut Work) {
-        if std::mem::take(&mut work.trial) {
-            info!(pipeline = %self.settings.maker.pipeline, "the held message passed; the pipeline goes on");
-            self.again.extend(self.gate.release());
-        }
-    }
-
-    /// Gives a message up unsettled; when it was the trial, another is tried in its place.
-    fn give_up(&mut self, work: Work) {
-        if work.trial {
-            self.gate.abandon_trial(self.parts.clock.now().into_std());
-        }
-        self.in_flight.give_up(work);
-    }
-
-    fn hold(&mut self, mut work: Work, after: Option<Duration>, reason: String) {
-        if self.in_flight.is_closing(&work) {
-            return self.give_up(work);
-        }
-        let role = if std::mem::take(&mut work.trial) { Role::Trial } else { Role::One };
-        if self.gate.is_open() || role == Role::Trial {
-            tell!(warn, self, work, reason, "the pipeline is held");
-        }
-        self.gate.hold(work, role, after, reason, self.parts.clock.now().into_std());
-    }
-
-    fn back_off(&mut self, work: Work, wait: Duration) {
-        if self.in_flight.is_closing(&work) {
-            return self.in_flight.give_up(work);
-        }
-        self.counts.retried += 1;
-        let failure = work.tries.failures().last();
-        let reason = failure.map_or("", |failure| failure.text.as_str());
-        tell!(info, self, work, attempt = work.tries.failed(), wait = ?wait, reason, "failed; it is tried again");
-        self.timers.push(self.parts.clock.now() + wait, Due::Start(work));
-    }
-
-    fn park(&mut self, work: Work, step: Step) {
-        let reason = work.tries.failures().last().map_or("", |failure| failure.text.as_str());
-        let (maker, now) = (&self.settings.maker, self.parts.clock.wall());
-        let record = |partitions| park(&work.message, &work.tries, step, maker, partitions, now);
-        match self.parts.router.parked(record) {
-            Some(pending) => {
-                tell!(info, self, work, attempt = work.tries.failed(), delay = ?step.delay, reason, "failed; it is parked");
-                self.publish(work, Settlement::Parked, pending);
-            }
-            None => {
-                let reason = format!("{reason} (the pipeline has no retry topic)");
-                let cause = Cause { class: Class::Exhausted, code: "retry".into(), reason };
-                self.dead_letter(work, Pending::default(), &cause);
-            }
-        }
-    }
-
-    fn dead_letter(&mut self, work: Work, pending: Pending, cause: &Cause) {
-        tell!(warn, self, work, class = cause.class.as_str(), code = cause.code, reason = cause.reason, "dead letter");
-        let now = self.parts.clock.wall();
-        let record = dead_letter(&work.message, cause, &work.tries, &self.settings.maker, now);
-        let pending = self.parts.router.letter(pending, record);
-        self.publish(work, Settlement::Dead { code: cause.code.clone() }, pending);
-    }
-
-    fn publish(&mut self, work: Work, settlement: Settlement, pending: Pending) {
-        if pending.is_empty() {
-            return self.settle(work, settlement);
-        }
-        self.stages.publish(work, settlement, pending, Try::First);
-    }
-
-    fn published(&mut self, work: Work, settlement: Settlement, publication: Publication) {
-        if !self.in_flight.owns(&work) {
-            self.see_whether_topics_are_back();
-            return self.give_up(work);
-        }
-        match publication {
-            Publication::Durable => {
-                self.see_whether_topics_are_back();
-                self.settle(work, settlement);
-            }
-            Publication::Refused { rest, reason } => {
-                self.see_whether_topics_are_back();
-                if let Settlement::Dead { .. } = settlement {
-                    tell!(warn, self, work, reason, "an emission beside a dead letter is refused");
-                    return self.publish(work, settlement, rest);
-                }
-                let cause = Cause { class: Class::Refused, code: "refused".into(), reason };
-                self.dead_letter(work, Pending::default(), &cause);
-            }
-            Publication::Unavailable { rest, reason } => {
-                if self.sink_trouble.is_none() {
-                    warn!(pipeline = %self.settings.maker.pipeline, reason, "a topic is unavailable; the pipeline waits");
-                }
-                self.sink_trouble = Some(reason);
-                let due = Due::Publish { work, settlement, pending: rest };
-                self.timers.push(self.sink_backoff.failed(self.parts.clock.now()), due);
-            }
-        }
-    }
-
-    /// Nothing waits for a topic any more: the pipeline goes on.
-    fn see_whether_topics_are_back(&mut self) {
-        if self.sink_trouble.is_none() {
-            return;
-        }
-        let waits = self.timers.iter().any(|due| matches!(due, Due::Publish { .. }));
-        if !waits && !self.stages.repeats() {
-            self.sink_trouble = None;
-            self.sink_backoff.passed();
-        }
-    }
-
-    fn settle(&mut self, work: Work, settlement: Settlement) {
-        let age = age(&work.message, self.parts.clock.wall());
-        if !self.in_flight.settle(work) {
-            return;
-        }
-        match settlement {
-            Settlement::Done => {
-                self.counts.done += 1;
-                self.measures.latency.record(age);
-            }
-            Settlement::Parked => self.counts.parked += 1,
-            Settlement::Dead { code } => Counts::count(&mut self.counts.dead, &code),
-        }
-    }
-
     /// Takes what the source has to tell by now, as far as its messages are wanted.
     fn all_told(&mut self, first: SourceEvent, bounds: Option<Bounds>) -> Option<End> {
         let (mut next, mut bounds) = (Some(first), bounds);
@@ -565,135 +373,6 @@ impl Pipeline {
         None
     }
 
-    /// Partitions that somebody else has: nothing of them is published or stored any more.
-    fn lose(&mut self, partitions: &[Partition]) {
-        if partitions.is_empty() {
-            return;
-        }
-        warn!(pipeline = %self.settings.maker.pipeline, ?partitions, "partitions lost");
-        self.forget(partitions);
-    }
-
-    /// Ends everything that belongs to these partitions.
-    fn forget(&mut self, partitions: &[Partition]) {
-        self.close(partitions);
-        self.give_up_publishing(partitions);
-        self.stages.abort(partitions);
-        self.in_flight.remove(partitions);
-        for revoking in &mut self.revoking {
-            revoking.partitions.retain(|partition| !partitions.contains(partition));
-        }
-        self.revoking.retain(|revoking| !revoking.partitions.is_empty());
-    }
-
-    /// Nothing more of these partitions starts; what waits is given up.
-    fn close(&mut self, partitions: &[Partition]) {
-        let of = |work: &Work| partitions.contains(work.partition());
-        self.in_flight.close(partitions);
-        let waits = |due: &Due| matches!(due, Due::Start(work) if of(work));
-        let backing_off = self.timers.remove_where(waits).into_iter().map(Due::into_work);
-        let (again, kept) = std::mem::take(&mut self.again).into_iter().partition(of);
-        self.again = kept;
-        let again: VecDeque<Work> = again;
-        let held = self.gate.drop_where(of);
-        for work in backing_off.chain(again).chain(held) {
-            self.in_flight.give_up(work);
-        }
-    }
-
-    fn give_up_publishing(&mut self, partitions: &[Partition]) {
-        let of = |due: &Due| partitions.contains(due.work().partition());
-        for due in self.timers.remove_where(of) {
-            self.in_flight.give_up(due.into_work());
-        }
-        self.see_whether_topics_are_back();
-    }
-
-    fn begin_commit(&mut self) {
-        let now = self.parts.clock.now();
-        let closing = self.stop.is_some() || !self.revoking.is_empty();
-        let early = self.commit_trouble.is_none() && (closing || self.in_flight.commit_is_urgent());
-        if self.committing.is_some() || now < self.next_commit && !early {
-            return;
-        }
-        let commits = self.in_flight.commits();
-        if commits.is_empty() {
-            self.next_commit = self.next_commit.max(now + self.settings.checkpoint_every);
-            return self.in_flight.stored(commits);
-        }
-        self.next_commit = now + self.settings.checkpoint_every;
-        let done = self.parts.source.commit(commits.clone());
-        self.committing = Some(Committing { commits, done });
-    }
-
-    fn committed(&mut self, result: Result<(), CommitError>) -> Option<End> {
-        let commits = self.committing.take().map(|committing| committing.commits).unwrap_or_default();
-        match result {
-            Ok(()) => {
-                self.commit_trouble = None;
-                self.commit_wait = COMMIT_FIRST_WAIT;
-                self.in_flight.stored(commits);
-            }
-            Err(CommitError::Unavailable(reason)) => {
-                if self.commit_trouble.is_none() {
-                    warn!(pipeline = %self.settings.maker.pipeline, reason, "checkpoints cannot be stored; it is tried again");
-                }
-                self.in_flight.not_stored();
-                self.commit_trouble = Some(reason);
-                self.next_commit = self.parts.clock.now() + self.commit_wait;
-                self.commit_wait = (self.commit_wait * 2).min(COMMIT_LONGEST_WAIT);
-            }
-            Err(CommitError::NotOwned(partitions)) => {
-                self.in_flight.not_stored();
-                // A partition that was assigned anew meanwhile is ours: only the commit came from before.
-                let is_current = |commit: &&Commit| self.in_flight.is_current(&commit.partition, commit.epoch);
-                let current = commits.iter().filter(is_current).map(|commit| commit.partition.clone());
-                let lost: Vec<Partition> = current.filter(|partition| partitions.contains(partition)).collect();
-                self.lose(&lost);
-            }
-        }
-        None
-    }
-
-    /// Lets partitions go that are asked back, once nothing of them runs and their checkpoint is stored.
-    fn release_partitions(&mut self) {
-        let mut waiting = Vec::new();
-        for revoking in std::mem::take(&mut self.revoking) {
-            if self.is_drained(&revoking.partitions) && self.in_flight.is_stored(&revoking.partitions) {
-                self.in_flight.remove(&revoking.partitions);
-                let _ = revoking.reply.send(());
-            } else {
-                waiting.push(revoking);
-            }
-        }
-        self.revoking = waiting;
-    }
-
-    fn is_drained(&self, partitions: &[Partition]) -> bool {
-        let waits = |due: &Due| partitions.contains(due.work().partition());
-        self.stages.is_empty_of(partitions) && !self.timers.iter().any(waits)
-    }
-
-    /// How the pipeline ends, once it was to stop and has.
-    fn stopped(&self) -> Option<End> {
-        let deadline = self.stop?;
-        let partitions = self.in_flight.partitions();
-        let stored = self.committing.is_none() && self.in_flight.is_stored(&partitions);
-        if !(stored && self.is_drained(&partitions)) && self.parts.clock.now() < deadline + COMMIT_GRACE {
-            return None;
-        }
-        match &self.failure {
-            Some(reason) => Some(End::Failed { reason: reason.clone() }),
-            None if stored => Some(End::Stopped),
-            None => {
-                let why = self.commit_trouble.as_deref().unwrap_or("it takes too long");
-                let reason =
-                    format!("stopped without storing the last checkpoint ({why}); what settled since will repeat");
-                Some(End::Failed { reason })
-            }
-        }
-    }
-
     /// When the loop must look again though nothing happened.
     fn next_wake(&self) -> Instant {
         let now = self.parts.clock.now();
@@ -719,27 +398,6 @@ impl Pipeline {
             }
         }
         None
-    }
-
-    /// Ends what runs on though its time to drain is over. Looked at in every turn, so that it cannot be missed.
-    fn give_up_what_is_late(&mut self) {
-        let over = self.out_of_time(self.parts.clock.now());
-        if over.is_empty() || self.is_drained(&over) {
-            return;
-        }
-        let pipeline = &self.settings.maker.pipeline;
-        warn!(%pipeline, partitions = ?over, "the time to drain is over; what still runs is given up and will run again");
-        self.give_up_publishing(&over);
-        self.stages.abort(&over);
-    }
-
-    /// Partitions whose time to drain is over.
-    fn out_of_time(&self, now: Instant) -> Vec<Partition> {
-        if self.stop.is_some_and(|deadline| now >= deadline) {
-            return self.in_flight.partitions();
-        }
-        let over = self.revoking.iter().filter(|revoking| now >= revoking.deadline);
-        over.flat_map(|revoking| revoking.partitions.clone()).collect()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -772,14 +430,6 @@ impl Pipeline {
             None if self.in_flight.partitions().is_empty() => State::Starting,
             None => State::Running,
         }
-    }
-}
-
-/// Waits for the commit under way; for ever when there is none. Cancel safe: the commit stays where it is.
-async fn committed(committing: &mut Option<Committing>) -> Result<(), CommitError> {
-    match committing {
-        Some(committing) => (&mut committing.done).await,
-        None => std::future::pending().await,
     }
 }
 

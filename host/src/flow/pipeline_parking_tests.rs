@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -17,7 +18,7 @@ use crate::model::{Headers, Message, Outcome, Position, Record, Timestamp, Verdi
 use crate::plugin::{Attempt, CallError};
 use crate::transport::config::Topic;
 use crate::transport::memory::Memory;
-use crate::transport::{Demand, OnLostPosition, Start, Subscription, Transport};
+use crate::transport::{Commit, CommitError, Demand, OnLostPosition, Start, Subscription, Transport};
 
 const MINUTE: u64 = 60;
 /// So far the wall clock is ahead at the start, so that a test can set it back.

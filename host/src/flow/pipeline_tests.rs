@@ -5,12 +5,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::*;
 use crate::flow::router::Route;
 use crate::model::{Emission, Headers, Message, MessageId, Origin, Outcome, Position, Record, Timestamp, Verdict};
 use crate::plugin::{Attempt, CallError};
-use crate::transport::{Assignment, Batch, Demand, Epoch, Sink, WriteError, Written};
+use crate::transport::{Assignment, Batch, Commit, CommitError, Demand, Epoch, Sink, WriteError, Written};
 
 /// Hands out scripted events, each not before its time and as demand allows, and keeps the last checkpoint that was
 /// committed.
