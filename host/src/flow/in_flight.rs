@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -97,6 +98,9 @@ struct Assigned {
     rank: Rank,
     /// One at most, as long as the source keeps to the demand.
     heads: Vec<Head>,
+    /// Of the last parked message that came: when it was or is let start, and when it was due by the clock of who
+    /// parked it.
+    last_due: Option<(Instant, Timestamp)>,
     bytes: u64,
     /// Messages known to stand behind the last one that came; unknown before the first batch.
     lag: Option<u64>,
@@ -111,6 +115,13 @@ impl Assigned {
     /// Messages that are unsettled and may run.
     fn startable(&self) -> usize {
         self.window.unsettled() - self.heads.len()
+    }
+
+    /// How long a parked message waits if it starts as long after the last one as it is due after it. By the wall clock
+    /// alone each would wait its whole delay after the one before it once that clock was set back.
+    fn behind_the_last(&self, due: Option<Timestamp>, now: Instant) -> Option<Duration> {
+        let (due, (started, before)) = due.zip(self.last_due)?;
+        (before <= due).then(|| (started + due.since(before)).saturating_duration_since(now))
     }
 }
 
@@ -171,8 +182,17 @@ impl InFlight {
             self.remove(std::slice::from_ref(&partition));
             let window = Window::new(partition.clone(), epoch, checkpoint.clone());
             let rank = if self.reader.is_retry(&partition) { Rank::Due } else { Rank::New };
-            let (stored, closing, heads) = (checkpoint, false, Vec::new());
-            let assigned = Assigned { window, rank, heads, bytes: 0, lag: None, stored, checkpoint_limit, closing };
+            let assigned = Assigned {
+                window,
+                rank,
+                heads: Vec::new(),
+                last_due: None,
+                bytes: 0,
+                lag: None,
+                stored: checkpoint,
+                checkpoint_limit,
+                closing: false,
+            };
             self.totals.change(Totals::default(), Totals::of(&assigned, self.share));
             self.partitions.insert(partition, assigned);
         }
@@ -191,12 +211,16 @@ impl InFlight {
         let mut admitted = 0;
         for message in batch.messages {
             let Admission::Run(ticket) = assigned.window.admit(message.origin.position) else { continue };
+            let due = reader.due(&message);
             match reader.receive(message, wall) {
                 Received::Now { message, tries } => {
                     admitted += 1;
+                    assigned.last_due = due.map(|due| (now, due));
                     enqueue(lanes, &mut assigned, Work::new(ticket, message, tries, order, wall));
                 }
                 Received::Later { message, tries, wait } => {
+                    let wait = assigned.behind_the_last(due, now).map_or(wait, |behind| wait.min(behind));
+                    assigned.last_due = due.map(|due| (now + wait, due));
                     let work = Work::new(ticket, message, tries, order, wall);
                     assigned.heads.push(Head { work, at: now + wait, due: wall.after(wait) });
                 }

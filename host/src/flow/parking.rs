@@ -80,11 +80,16 @@ pub fn unpark(message: Message) -> Unparked {
         failures.unwrap_or_default().into_iter().map(cut_failure).collect(),
         time(headers, header::FIRST_FAILURE),
     );
-    let delay = number(headers, header::DELAY_MS).map(Duration::from_millis).filter(|delay| *delay <= LONGEST_DELAY);
+    let delay = delay(headers);
     let origin = origin(&message).unwrap_or_else(|| message.origin.clone());
     let is_seen = |name: &str| !name.starts_with(header::RESERVED_PREFIX) || KEPT.contains(&name);
     let headers = headers.iter().filter(|header| is_seen(&header.name)).cloned().collect();
-    Unparked { message: Message { origin, headers, ..message }, tries, delay: delay.unwrap_or_default() }
+    Unparked { message: Message { origin, headers, ..message }, tries, delay }
+}
+
+fn delay(headers: &Headers) -> Duration {
+    let said = number(headers, header::DELAY_MS).map(Duration::from_millis);
+    said.filter(|delay| *delay <= LONGEST_DELAY).unwrap_or_default()
 }
 
 fn origin(message: &Message) -> Option<Origin> {
@@ -142,6 +147,11 @@ impl Reader {
     /// Whether what stands in this partition is parked.
     pub fn is_retry(&self, partition: &Partition) -> bool {
         self.retry_topic.as_ref() == Some(&partition.topic)
+    }
+
+    /// When a record of the retry topic is due, by the clock of whoever parked it; none for others.
+    pub fn due(&self, message: &Message) -> Option<Timestamp> {
+        self.is_retry(&message.origin.partition).then(|| message.origin.enqueued.after(delay(&message.headers)))
     }
 
     /// What becomes of a record.

@@ -72,6 +72,27 @@ fn only_the_head_of_a_retry_partition_is_held_until_it_is_due_and_nobody_waits_f
 }
 
 #[test]
+fn when_the_clock_was_set_back_what_is_parked_comes_as_far_apart_as_it_was_parked() {
+    let (mut in_flight, now) = (in_flight(), Instant::now());
+    let hour_before = Timestamp(ENQUEUED.0.saturating_sub(3_600_000));
+    let seconds = Duration::from_secs;
+    let mut came = |position: i64, parked: u64, at: Instant| {
+        let mut message = message(&retry(0), position, "p", 300);
+        message.origin.enqueued = ENQUEUED.after(seconds(parked));
+        let (partition, passed) = (message.origin.partition.clone(), message.origin.position);
+        in_flight.admit(Batch { partition, messages: vec![message], lag: 9, passed }, hour_before, at);
+        let due = in_flight.next_due().unwrap();
+        in_flight.fall_due(due);
+        due - now
+    };
+    assert_eq!(came(0, 0, now), seconds(300), "the first has to wait for as long as it was to");
+    assert_eq!(came(1, 2, now + seconds(300)), seconds(302));
+    assert_eq!(came(2, 2, now + seconds(302)), seconds(302));
+    assert_eq!(came(3, 1, now + seconds(302)), seconds(602), "the parking clock was set back: who knows how far");
+    assert_eq!(came(4, 900, now + seconds(602)), seconds(902), "never longer than its delay");
+}
+
+#[test]
 fn heads_fall_due_in_the_order_of_their_time_and_start_before_what_is_new() {
     let (mut in_flight, now) = (in_flight(), Instant::now());
     admit(&mut in_flight, message(&retry(1), 0, "p", 2400), 0, now);
