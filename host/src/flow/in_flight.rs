@@ -101,6 +101,8 @@ struct Assigned {
     /// Of the last parked message that came: when it was or is let start, and when it was due by the clock of who
     /// parked it.
     last_due: Option<(Instant, Timestamp)>,
+    /// Since when messages are known to stand there, and up to which.
+    known: Option<(Instant, Position)>,
     bytes: u64,
     /// Messages known to stand behind the last one that came; unknown before the first batch.
     lag: Option<u64>,
@@ -117,11 +119,25 @@ impl Assigned {
         self.window.unsettled() - self.heads.len()
     }
 
-    /// How long a parked message waits if it starts as long after the last one as it is due after it. By the wall clock
-    /// alone each would wait its whole delay after the one before it once that clock was set back.
-    fn behind_the_last(&self, due: Option<Timestamp>, now: Instant) -> Option<Duration> {
-        let (due, (started, before)) = due.zip(self.last_due)?;
-        (before <= due).then(|| (started + due.since(before)).saturating_duration_since(now))
+    /// Notes how far the partition goes, once it is known to go further than before.
+    fn know(&mut self, batch: &Batch, now: Instant) {
+        let first = batch.messages.first().map_or(batch.passed, |message| message.origin.position);
+        if self.known.is_none_or(|(_, to)| first > to) {
+            let behind = i64::try_from(batch.lag).unwrap_or(i64::MAX);
+            self.known = Some((now, Position(batch.passed.0.saturating_add(behind))));
+        }
+    }
+
+    /// When a parked message starts that would start then by the wall clock. By that alone each would wait its whole delay
+    /// after the one before it, once the clock was set back; so it starts at the latest
+    ///
+    /// - as long after the last one as it is due after that one,
+    /// - its delay after it was first known to stand there.
+    fn starts_at(&self, by_clock: Instant, position: Position, (due, delay): (Timestamp, Duration)) -> Instant {
+        let last = self.last_due.filter(|(_, before)| *before <= due);
+        let behind_the_last = last.map(|(started, before)| started + due.since(before));
+        let known = self.known.filter(|(_, to)| position <= *to).map(|(since, _)| since + delay);
+        behind_the_last.into_iter().chain(known).fold(by_clock, Instant::min)
     }
 }
 
@@ -187,6 +203,7 @@ impl InFlight {
                 rank,
                 heads: Vec::new(),
                 last_due: None,
+                known: None,
                 bytes: 0,
                 lag: None,
                 stored: checkpoint,
@@ -208,6 +225,7 @@ impl InFlight {
             return 0;
         }
         assigned.lag = Some(batch.lag);
+        assigned.know(&batch, now);
         let mut admitted = 0;
         for message in batch.messages {
             let Admission::Run(ticket) = assigned.window.admit(message.origin.position) else { continue };
@@ -215,14 +233,14 @@ impl InFlight {
             match reader.receive(message, wall) {
                 Received::Now { message, tries } => {
                     admitted += 1;
-                    assigned.last_due = due.map(|due| (now, due));
+                    assigned.last_due = due.map(|(due, _)| (now, due));
                     enqueue(lanes, &mut assigned, Work::new(ticket, message, tries, order, wall));
                 }
                 Received::Later { message, tries, wait } => {
-                    let wait = assigned.behind_the_last(due, now).map_or(wait, |behind| wait.min(behind));
-                    assigned.last_due = due.map(|due| (now + wait, due));
+                    let at = due.map_or(now, |due| assigned.starts_at(now + wait, ticket.position(), due).max(now));
+                    assigned.last_due = due.map(|(due, _)| (at, due));
                     let work = Work::new(ticket, message, tries, order, wall);
-                    assigned.heads.push(Head { work, at: now + wait, due: wall.after(wait) });
+                    assigned.heads.push(Head { work, at, due: wall.after(at - now) });
                 }
                 Received::NotOurs => assigned.window.settle(ticket),
             }

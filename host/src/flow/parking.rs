@@ -149,9 +149,10 @@ impl Reader {
         self.retry_topic.as_ref() == Some(&partition.topic)
     }
 
-    /// When a record of the retry topic is due, by the clock of whoever parked it; none for others.
-    pub fn due(&self, message: &Message) -> Option<Timestamp> {
-        self.is_retry(&message.origin.partition).then(|| message.origin.enqueued.after(delay(&message.headers)))
+    /// When a record of the retry topic is due, by the clock of whoever parked it, and its delay; none for others.
+    pub fn due(&self, message: &Message) -> Option<(Timestamp, Duration)> {
+        let due = |delay| (message.origin.enqueued.after(delay), delay);
+        self.is_retry(&message.origin.partition).then(|| due(delay(&message.headers)))
     }
 
     /// What becomes of a record.

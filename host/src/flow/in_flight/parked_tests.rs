@@ -76,20 +76,21 @@ fn when_the_clock_was_set_back_what_is_parked_comes_as_far_apart_as_it_was_parke
     let (mut in_flight, now) = (in_flight(), Instant::now());
     let hour_before = Timestamp(ENQUEUED.0.saturating_sub(3_600_000));
     let seconds = Duration::from_secs;
-    let mut came = |position: i64, parked: u64, at: Instant| {
+    let mut came = |position: i64, lag: u64, parked: u64, at: Instant| {
         let mut message = message(&retry(0), position, "p", 300);
         message.origin.enqueued = ENQUEUED.after(seconds(parked));
         let (partition, passed) = (message.origin.partition.clone(), message.origin.position);
-        in_flight.admit(Batch { partition, messages: vec![message], lag: 9, passed }, hour_before, at);
+        in_flight.admit(Batch { partition, messages: vec![message], lag, passed }, hour_before, at);
         let due = in_flight.next_due().unwrap();
         in_flight.fall_due(due);
         due - now
     };
-    assert_eq!(came(0, 0, now), seconds(300), "the first has to wait for as long as it was to");
-    assert_eq!(came(1, 2, now + seconds(300)), seconds(302));
-    assert_eq!(came(2, 2, now + seconds(302)), seconds(302));
-    assert_eq!(came(3, 1, now + seconds(302)), seconds(602), "the parking clock was set back: who knows how far");
-    assert_eq!(came(4, 900, now + seconds(602)), seconds(902), "never longer than its delay");
+    assert_eq!(came(0, 0, 0, now), seconds(300), "the first has to wait for as long as it was to");
+    assert_eq!(came(1, 0, 2, now + seconds(300)), seconds(302));
+    assert_eq!(came(2, 7, 2, now + seconds(302)), seconds(302));
+    assert_eq!(came(3, 6, 1, now + seconds(302)), seconds(602), "the parking clock was set back: who knows how far");
+    assert_eq!(came(9, 0, 0, now + seconds(602)), seconds(602), "it was known to stand there 300 seconds ago");
+    assert_eq!(came(10, 0, 900, now + seconds(602)), seconds(902), "never longer than its delay");
 }
 
 #[test]

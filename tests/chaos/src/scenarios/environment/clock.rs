@@ -23,7 +23,7 @@ use crate::weather::{Station, Weather};
 const FURTHEST_MS: i64 = 12 * 3_600_000;
 /// The longest that a parked message may take beyond its delay before it is called late; it also waits for a slot, and
 /// for a machine that others use.
-const SLACK: Duration = Duration::from_secs(20);
+const SLACK: Duration = Duration::from_secs(10);
 /// The group that sees what is parked and what comes back.
 const GROUP: &str = "clock";
 
