@@ -130,8 +130,13 @@ pub async fn inspect(file: &Path, config_json: &str) -> anyhow::Result<Inspected
 
 /// Reads the secrets that the spec declares; names every one that cannot be read, and where it is declared.
 pub fn secrets(plan: &Plan) -> Result<Secrets, Diagnostics> {
+    secrets_of(plan, |_| true)
+}
+
+/// Reads those of the secrets that are wanted.
+fn secrets_of(plan: &Plan, wanted: impl Fn(&str) -> bool) -> Result<Secrets, Diagnostics> {
     let (mut secrets, mut missing) = (Secrets::default(), Vec::new());
-    for (name, secret) in &plan.secrets {
+    for (name, secret) in plan.secrets.iter().filter(|(name, _)| wanted(name)) {
         match read_secret(name, &secret.source) {
             Ok(secret) => drop(secrets.0.insert(name.clone(), secret)),
             Err(reason) => missing.push((name.as_str(), reason)),
@@ -172,7 +177,7 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     let Checked { plan, components, surroundings } = checked;
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
     let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
-    let transports = Transports::new(&plan, used.iter().map(|place| place.0), &surroundings)?;
+    let transports = Transports::new(&plan, used.iter().map(|place| place.0), &surroundings, secrets)?;
     let Looked { mut errors, partitions } = transports.look(&used).await;
     errors.extend(pipelines.iter().filter_map(|pipeline| {
         let partitions = partitions.get(&retry_place(pipeline)?)?;
@@ -205,6 +210,8 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
 fn about(plan: &Plan, pipeline: &Pipeline) -> About {
     let system = match plan.transports.get(&pipeline.from.transport).map(|transport| &transport.kind) {
         Some(TransportKind::Log(_)) => "lockgate_log",
+        // The word of the OpenTelemetry conventions for messaging.
+        Some(TransportKind::Kafka(_)) => "kafka",
         Some(TransportKind::Memory(_)) => "lockgate_memory",
         None => "",
     };

@@ -80,7 +80,8 @@ fn used(plan: &Plan) -> BTreeSet<(&str, &str)> {
 }
 
 fn transports(plan: &Plan) -> Transports {
-    Transports::new(plan, used(plan).into_iter().map(|place| place.0), &Surroundings::default()).unwrap()
+    let places = used(plan).into_iter().map(|place| place.0);
+    Transports::new(plan, places, &Surroundings::default(), &Secrets::default()).unwrap()
 }
 
 fn opened(plan: &Plan, transports: &Transports) -> BoxFuture<'static, Result<(Settings, Parts), OpenError>> {

@@ -8,9 +8,9 @@ use futures::future::join_all;
 use tokio::sync::OnceCell;
 
 use super::Surroundings;
-use crate::model::Clock;
-use crate::spec::Plan;
+use crate::model::{Clock, Secrets};
 use crate::spec::plan::{Transport as Planned, TransportKind};
+use crate::spec::{Diagnostics, Plan};
 use crate::transport::config::{Config, Topic};
 use crate::transport::{Sink, Transport, TransportError};
 
@@ -31,23 +31,33 @@ pub fn reach(plan: &Plan, name: &str) -> Reach {
         Some(TransportKind::Memory(_)) => Reach::Never,
         // A folder that may not be looked at is opened, which says why not.
         Some(TransportKind::Log(log)) if matches!(log.path.try_exists(), Ok(false)) => Reach::Later,
-        Some(TransportKind::Log(_)) | None => Reach::Now,
+        Some(TransportKind::Log(_) | TransportKind::Kafka(_)) | None => Reach::Now,
     }
 }
 
-/// Opens one transport of the spec.
+/// Opens one transport of the spec. Reads the secrets that this one needs, and no others.
 pub fn transport(plan: &Plan, name: &str) -> Result<Arc<dyn Transport>, TransportError> {
-    crate::transport::open(name, &config(plan, name)?, Clock::system())
+    let config = config(plan, name)?;
+    let needed = config.kafka.as_ref().map(|kafka| kafka.secrets()).unwrap_or_default();
+    let secrets = super::secrets_of(plan, |secret| needed.iter().any(|needed| needed.0 == secret));
+    let unreadable = |missing: Diagnostics| TransportError::Config {
+        transport: name.into(),
+        reason: missing.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("; "),
+    };
+    crate::transport::open(name, &config, Clock::system(), &secrets.map_err(unreadable)?)
 }
 
 fn config(plan: &Plan, name: &str) -> Result<Config, TransportError> {
     let unknown = || TransportError::Config { transport: name.into(), reason: "the spec does not name it".into() };
     let Planned { kind, lease, poll, topics } = plan.transports.get(name).ok_or_else(unknown)?.clone();
-    let (log, memory) = match kind {
-        TransportKind::Log(log) => (Some(log), None),
-        TransportKind::Memory(memory) => (None, Some(memory)),
-    };
-    Ok(Config { log, memory, lease, poll, topics: with_needs(plan, name, topics) })
+    let topics = with_needs(plan, name, topics);
+    let mut config = Config { lease, poll, topics, ..Config::default() };
+    match kind {
+        TransportKind::Log(log) => config.log = Some(log),
+        TransportKind::Kafka(kafka) => config.kafka = Some(*kafka),
+        TransportKind::Memory(memory) => config.memory = Some(memory),
+    }
+    Ok(config)
 }
 
 /// Topics, and how many partitions those need that messages wait in: one a delay.
@@ -73,6 +83,7 @@ pub(super) struct Looked<'t> {
 pub(super) struct Transports {
     lazy: Arc<BTreeMap<String, Lazy>>,
     surroundings: Surroundings,
+    secrets: Secrets,
 }
 
 struct Lazy {
@@ -86,11 +97,12 @@ impl Transports {
         plan: &Plan,
         names: impl Iterator<Item = &'a str>,
         surroundings: &Surroundings,
+        secrets: &Secrets,
     ) -> Result<Self, TransportError> {
         let names: BTreeSet<&str> = names.collect();
         let lazy = |name: &str| Ok((name.to_owned(), Lazy { config: config(plan, name)?, opened: OnceCell::new() }));
         let lazy = Arc::new(names.into_iter().map(lazy).collect::<Result<_, _>>()?);
-        Ok(Self { lazy, surroundings: surroundings.clone() })
+        Ok(Self { lazy, surroundings: surroundings.clone(), secrets: secrets.clone() })
     }
 
     /// The clock that the transports go by.
@@ -136,9 +148,10 @@ impl Transports {
 
     /// Opening blocks, for seconds while another process keeps a file locked.
     async fn open(&self, name: String, config: Config) -> Result<Arc<dyn Transport>, TransportError> {
-        let (transport, surroundings): (Arc<str>, _) = (name.as_str().into(), self.surroundings.clone());
+        let transport: Arc<str> = name.as_str().into();
+        let (surroundings, secrets) = (self.surroundings.clone(), self.secrets.clone());
         let opening = tokio::task::spawn_blocking(move || {
-            let opened = crate::transport::open(&name, &config, surroundings.clock.clone())?;
+            let opened = crate::transport::open(&name, &config, surroundings.clock.clone(), &secrets)?;
             Ok(surroundings.transport(&name, opened))
         });
         opening.await.unwrap_or_else(|error| Err(TransportError::Unavailable { transport, reason: error.to_string() }))

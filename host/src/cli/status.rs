@@ -220,6 +220,7 @@ async fn rows<'a>(transport: &dyn Transport, pipeline: &'a Pipeline, from: &'a F
 /// |---|---|
 /// | stored | from behind its base, or from the oldest kept one if that is later, to the end, less what is settled there |
 /// | none, `start: earliest` | all that are kept |
+/// | none, `start` is a time | all that are kept: which of them are older is known once the group begins |
 /// | none, `start: latest` | none: the group begins with what is written once it runs |
 pub(super) fn lag(info: &PartitionInfo, stored: Option<&Checkpoint>, start: Start) -> u64 {
     let Some(checkpoint) = stored else {

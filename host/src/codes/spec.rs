@@ -349,6 +349,36 @@ pipelines:
         ),
     },
     Code {
+        word: "plain-password",
+        kind: Warning,
+        title: "a password goes over the network as it is",
+        meaning: "A Kafka transport signs in by `plain` and says no `tls`.",
+        why: "Whoever is on the way can read the password, and use it.",
+        mend: "Say `tls: {}`, with `ca` for an authority of your own; or sign in by `scram_sha_512`, which does not send \
+               the password.",
+        examples: overlays(
+            r#"
+secrets:
+  kafka_password: { env: KAFKA_PASSWORD }
+transports:
+  bus:
+    kafka:
+      brokers: [kafka.example.com:9092]
+      sasl: { plain: { username: lockgate, password: "${secrets.kafka_password}" } }
+"#,
+            r#"
+secrets:
+  kafka_password: { env: KAFKA_PASSWORD }
+transports:
+  bus:
+    kafka:
+      brokers: [kafka.example.com:9093]
+      tls: {}
+      sasl: { plain: { username: lockgate, password: "${secrets.kafka_password}" } }
+"#,
+        ),
+    },
+    Code {
         word: "plain-http",
         kind: Warning,
         title: "a credential goes over plain HTTP",

@@ -85,7 +85,7 @@ pub(super) const STATES: &[Code] = &[
                   gone before they were settled, data that is damaged. The others go on, unless `on_fatal: exit` is set.",
         why: "To go on would be to pass over messages in silence.",
         mend: "Mend what the reason says and start the host again: it begins at its checkpoint. For messages that are no \
-               longer kept, `on_lost_position: earliest` goes on without them.",
+               longer kept, `on_lost_position: earliest` and `latest` go on without them.",
         examples: None,
     },
     Code {

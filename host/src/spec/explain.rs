@@ -11,8 +11,7 @@ use crate::model::tells_secret;
 
 /// Keys and words of the format that this version does not have: where (`*` is any key), which, what to say, what to do.
 const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
-    (&["transports", "*"], "kafka", "this version has no kafka transport", "use `log` or `memory`"),
-    (&["transports", "*"], "event_hubs", "this version has no event_hubs transport", "use `log` or `memory`"),
+    (&["transports", "*"], "event_hubs", "this version has no event_hubs transport", "use `log`, `kafka` or `memory`"),
     (
         &["transports", "*"],
         "lease",

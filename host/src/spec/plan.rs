@@ -11,7 +11,7 @@ pub use super::shape::SecretSource;
 use crate::flow::config::{InFlight, InPlace, OnFatal, Order};
 use crate::model::Period;
 use crate::plugin::config::Grants;
-use crate::transport::{OnLostPosition, Start, log, memory};
+use crate::transport::{OnLostPosition, Start, kafka, log, memory};
 use crate::{admin, egress, plugin, storage, transport};
 
 /// What runs.
@@ -84,6 +84,8 @@ pub struct Transport {
 pub enum TransportKind {
     /// The embedded log.
     Log(log::Config),
+    /// A Kafka cluster.
+    Kafka(Box<kafka::config::Config>),
     /// In this process only.
     Memory(memory::Config),
 }

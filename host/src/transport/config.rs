@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::kafka::config::Property;
 use super::spread::DEFAULT_PARTITIONS;
 use crate::model::{Period, Size};
 
@@ -16,12 +17,15 @@ const LEASE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_secs(1);
 
 /// One transport.
-#[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Embedded log: needs nothing but a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<super::log::Config>,
+    /// A Kafka cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<super::kafka::config::Config>,
     /// In this process only; for trials and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<super::memory::Config>,
@@ -68,7 +72,7 @@ pub struct Topic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How to create it. Where this is left out, a topic that is there keeps the partitions and the retention that it
-    /// has.
+    /// has, and one that is missing is made with defaults; in Kafka it is an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
     /// The partitions that what uses it needs. Not of the spec: the host knows it from the pipelines.
@@ -91,9 +95,16 @@ pub struct Create {
     /// How many partitions; 4 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<NonZeroU32>,
-    /// How long messages are kept; for ever where absent. Holds for a topic that is there too.
+    /// How long messages are kept; for ever where absent. Holds for a topic that is there too. In Kafka it holds for a
+    /// topic that is made, and the broker's defaults do where it is absent.
     #[serde(default)]
     pub retention: Retention,
+    /// On how many brokers each partition is kept (Kafka only); the broker's default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<NonZeroU32>,
+    /// The topic's settings in Kafka's own words (Kafka only).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Property>,
 }
 
 /// How long messages are kept. What exceeds either bound goes, oldest first.

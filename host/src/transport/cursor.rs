@@ -1,5 +1,5 @@
 //! How far a source has come in one partition: what to read next, what may be handed out, and what is to be told of
-//! the lag. Pure; for the transports whose positions have no holes but what retention removed.
+//! the lag. Pure. Positions may have holes; the lag counts them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Batch, OnLostPosition, Room, Subscription, TransportError};
+use super::{Batch, OnLostPosition, PartitionInfo, Room, Subscription, TransportError};
 use crate::model::{Checkpoint, Message, Partition, Position};
 
 /// How old a told lag may become while the partition stands still.
@@ -42,6 +42,29 @@ struct Told {
     lag: u64,
     passed: Position,
     at: Instant,
+}
+
+/// The first position that is still to be read when `bounds` are the messages that are kept and all below `next` was
+/// read: where unsettled ones are gone, it is as the subscription says.
+pub(super) fn first_kept(
+    checkpoint: &Checkpoint,
+    next: i64,
+    bounds: PartitionInfo,
+    on_lost_position: OnLostPosition,
+) -> i64 {
+    let lost = on_lost_position == OnLostPosition::Latest && lost_below(checkpoint, next, bounds.first).is_some();
+    if lost { bounds.end.max(bounds.first) } else { bounds.first }
+}
+
+/// The first and the last position from `next` on that were not settled and are gone when `first` is the oldest kept.
+fn lost_below(checkpoint: &Checkpoint, next: i64, first: i64) -> Option<(Position, Position)> {
+    let gone = |position: &Position| position.0 >= next && position.0 < first;
+    let above = Position(checkpoint.highest().0.saturating_add(1).max(next));
+    let between = checkpoint.unsettled().iter().copied().filter(gone);
+    let above = Some(above).filter(gone).map(|above| [above, Position(first - 1)]);
+    let mut lost = between.chain(above.into_iter().flatten());
+    let from = lost.next()?;
+    Some((from, lost.last().unwrap_or(from)))
 }
 
 /// The checkpoint once everything below `first` is gone and counts as settled. What is settled above stays exact.
@@ -93,6 +116,13 @@ impl Cursor {
         self.end = self.end.max(end);
     }
 
+    /// Nothing stands before this position that was not read: positions may have holes.
+    #[cfg(feature = "kafka")]
+    pub(super) fn reach(&mut self, position: i64) {
+        self.next = self.next.max(position);
+        self.grow(self.next);
+    }
+
     /// Messages that were read from [`Cursor::next`] on.
     pub(super) fn take_in(&mut self, messages: Vec<Message>) {
         if let Some(last) = messages.last() {
@@ -121,28 +151,21 @@ impl Cursor {
         if first <= self.next {
             return Ok(());
         }
-        if let Some((from, to)) = self.lost_below(first) {
+        if let Some((from, to)) = lost_below(&self.checkpoint, self.next, first) {
             let partition = self.partition.clone();
             match subscription.on_lost_position {
                 OnLostPosition::Fail => return Err(TransportError::LostPosition { partition, from, to }),
                 OnLostPosition::Earliest => warn!(group = %subscription.group, %partition, %from, %to,
                     "messages are LOST: they were not settled but are no longer kept; going on with the oldest that is"),
+                OnLostPosition::Latest => warn!(group = %subscription.group, %partition, %from, to = self.end - 1,
+                    "messages are LOST: some were not settled and are no longer kept; going on with what is written from now on"),
             }
         }
+        let bounds = PartitionInfo { first, end: self.end };
+        let first = first_kept(&self.checkpoint, self.next, bounds, subscription.on_lost_position);
         self.checkpoint = past_what_is_gone(&self.checkpoint, first);
         self.next = self.checkpoint.base().0.saturating_add(1).max(first);
         Ok(())
-    }
-
-    /// The first and the last position that were not settled and are gone when `first` is the oldest kept.
-    fn lost_below(&self, first: i64) -> Option<(Position, Position)> {
-        let gone = |position: &Position| position.0 >= self.next && position.0 < first;
-        let above = Position(self.checkpoint.highest().0.saturating_add(1).max(self.next));
-        let between = self.checkpoint.unsettled().iter().copied().filter(gone);
-        let above = Some(above).filter(gone).map(|above| [above, Position(first - 1)]);
-        let mut lost = between.chain(above.into_iter().flatten());
-        let from = lost.next()?;
-        Some((from, lost.last().unwrap_or(from)))
     }
 
     /// The next messages, as many as there is room for.
@@ -274,7 +297,7 @@ mod tests {
     fn what_is_lost_is_told_exactly() {
         let at = |numbers: &[i64]| numbers.iter().copied().map(Position).collect::<Vec<_>>();
         let cursor = cursor(Checkpoint::new(Position(10), Position(20), at(&[13, 17])), 40);
-        let lost = |first| cursor.lost_below(first).map(|(from, to)| (from.0, to.0));
+        let lost = |first| lost_below(&cursor.checkpoint, cursor.next, first).map(|(from, to)| (from.0, to.0));
         assert_eq!(lost(11), None);
         assert_eq!(lost(13), None, "11 and 12 are settled");
         assert_eq!(lost(14), Some((13, 13)));
@@ -295,6 +318,26 @@ mod tests {
         assert_eq!(past(14), Checkpoint::new(Position(16), Position(20), at(&[17])));
         assert_eq!(past(18), Checkpoint::plain(Position(20)));
         assert_eq!(past(30), Checkpoint::plain(Position(29)));
+    }
+
+    #[test]
+    fn where_unsettled_messages_are_gone_it_goes_on_as_it_is_said() {
+        let checkpoint = Checkpoint::plain(Position(10));
+        let first = |first, on_lost| first_kept(&checkpoint, 11, PartitionInfo { first, end: 40 }, on_lost);
+        assert_eq!(first(20, OnLostPosition::Earliest), 20);
+        assert_eq!(first(20, OnLostPosition::Latest), 40);
+        assert_eq!(first(11, OnLostPosition::Latest), 11, "nothing is lost");
+    }
+
+    #[test]
+    #[cfg(feature = "kafka")]
+    fn a_hole_at_the_end_is_passed_once_all_before_it_was_handed_out() {
+        let mut cursor = cursor(Checkpoint::plain(Position(-1)), 9);
+        cursor.take_in(messages(0..2, 10));
+        cursor.reach(9);
+        assert_eq!((cursor.lag(), cursor.passed()), (9, Position(-1)));
+        assert_eq!(handed(&mut cursor, 9, 1000), [0, 1]);
+        assert_eq!((cursor.lag(), cursor.passed()), (0, Position(8)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::model::{Checkpoint, Message, Partition, Position, Record};
+use crate::model::{Checkpoint, Message, Partition, Position, Record, Timestamp};
 
 mod balance;
 pub mod config;
@@ -17,10 +17,16 @@ pub mod config;
 pub mod contract;
 mod cursor;
 mod joined;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "kafka/without_client.rs"]
+pub mod kafka;
 pub mod log;
 pub mod memory;
 mod open;
 mod spread;
+mod start;
 
 pub use joined::join;
 pub use open::open;
@@ -83,14 +89,15 @@ pub struct Subscription {
 }
 
 /// Where a group without a checkpoint begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Start {
     /// With the oldest message that is kept.
     #[default]
     Earliest,
     /// With what is written from now on.
     Latest,
+    /// With the first message that came at this time or later.
+    At(Timestamp),
 }
 
 /// What to do when messages that were not settled are no longer kept.
@@ -102,6 +109,8 @@ pub enum OnLostPosition {
     Fail,
     /// Go on with the oldest message that is kept, loudly.
     Earliest,
+    /// Go on with what is written from now on, loudly.
+    Latest,
 }
 
 /// What may be handed out. It is asked, and not told beforehand, so that many partitions with nothing to hand out cost
@@ -267,6 +276,29 @@ pub enum TransportError {
         from: Position,
         /// The last one that is gone.
         to: Position,
+    },
+    /// A group's checkpoint is behind the last message: the topic was made anew, or messages were cut off its end.
+    #[error(
+        "{partition}: the group is at {position}, but messages end before {end}: the topic was made anew or cut; say \
+         `on_lost_position: earliest` or `latest` to begin anew"
+    )]
+    BeyondEnd {
+        /// Where.
+        partition: Partition,
+        /// The next position of the group.
+        position: Position,
+        /// The position that the next message will get.
+        end: Position,
+    },
+    /// A topic that is missing cannot be made as the spec says.
+    #[error("transport {transport}: topic `{topic}` cannot be made: {reason}")]
+    NotCreated {
+        /// The transport's name.
+        transport: Arc<str>,
+        /// The topic asked for.
+        topic: String,
+        /// What is wrong.
+        reason: String,
     },
     /// Not now: it will be tried again.
     #[error("transport {transport} is unavailable: {reason}")]

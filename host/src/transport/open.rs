@@ -3,26 +3,59 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, log, memory};
-use crate::model::Clock;
+use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, kafka, log, memory};
+use crate::model::{Clock, Secrets};
 
 /// Opens the transport that `config` describes under its name in the spec. Blocks for some milliseconds.
 ///
-/// Fails with [`TransportError::Config`] unless exactly one kind is named, with [`TransportError::Unavailable`] when
+/// Fails with [`TransportError::Config`] unless exactly one kind is named and its settings hold, with [`TransportError::Unavailable`] when
 /// it cannot be opened now, and with [`TransportError::Damaged`] when what is there is something else.
-pub fn open(name: &str, config: &config::Config, clock: Clock) -> Result<Arc<dyn Transport>, TransportError> {
+pub fn open(
+    name: &str,
+    config: &config::Config,
+    clock: Clock,
+    secrets: &Secrets,
+) -> Result<Arc<dyn Transport>, TransportError> {
     let topics = config.topics.clone();
     let ownership = config::Ownership::of(config.lease, config.poll);
     match config {
-        config::Config { log: Some(log), memory: None, .. } => {
+        config::Config { log: Some(log), kafka: None, memory: None, .. } => {
             Ok(Arc::new(log::Log::open(name, log, ownership, topics, clock)?))
         }
-        config::Config { log: None, memory: Some(_), .. } => Ok(Arc::new(memory::Memory::new(name, topics, clock))),
+        config::Config { log: None, kafka: None, memory: Some(_), .. } => {
+            Ok(Arc::new(memory::Memory::new(name, topics, clock)))
+        }
+        config::Config { log: None, kafka: Some(kafka), memory: None, .. } => {
+            open_kafka(name, kafka, topics, clock, secrets)
+        }
         _ => Err(TransportError::Config {
             transport: name.into(),
-            reason: "name exactly one kind of transport, `log` or `memory`".into(),
+            reason: "name exactly one kind of transport, `log`, `kafka` or `memory`".into(),
         }),
     }
+}
+
+#[cfg(feature = "kafka")]
+fn open_kafka(
+    name: &str,
+    config: &kafka::config::Config,
+    topics: BTreeMap<String, config::Topic>,
+    clock: Clock,
+    secrets: &Secrets,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    Ok(Arc::new(kafka::Kafka::new(name, config, topics, clock, secrets)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn open_kafka(
+    name: &str,
+    _: &kafka::config::Config,
+    _: BTreeMap<String, config::Topic>,
+    _: Clock,
+    _: &Secrets,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    let reason = "this build has no Kafka client: build it with the feature `kafka`".to_owned();
+    Err(TransportError::Config { transport: name.into(), reason })
 }
 
 /// A topic's name in the system.
@@ -51,17 +84,19 @@ mod tests {
     use super::*;
 
     fn config(log: Option<log::Config>, memory: Option<memory::Config>) -> config::Config {
-        config::Config { log, memory, lease: None, poll: None, topics: BTreeMap::new() }
+        config::Config { log, memory, ..config::Config::default() }
     }
 
     #[tokio::test]
     async fn the_named_kind_is_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bus");
-        let log = open("bus", &config(Some(log::Config { path: path.clone() }), None), Clock::system()).unwrap();
+        let log =
+            open("bus", &config(Some(log::Config { path: path.clone() }), None), Clock::system(), &Secrets::default())
+                .unwrap();
         log.sink("t").await.unwrap();
         assert!(path.join("log.sqlite").exists());
-        let memory = open("bus", &config(None, Some(memory::Config {})), Clock::system()).unwrap();
+        let memory = open("bus", &config(None, Some(memory::Config {})), Clock::system(), &Secrets::default()).unwrap();
         assert_eq!(memory.topics().await, Ok(Vec::new()));
     }
 
@@ -69,7 +104,7 @@ mod tests {
     fn exactly_one_kind_is_named() {
         let log = Some(log::Config { path: "never-made".into() });
         for config in [config(None, None), config(log, Some(memory::Config {}))] {
-            let refused = open("bus", &config, Clock::system()).err();
+            let refused = open("bus", &config, Clock::system(), &Secrets::default()).err();
             assert!(matches!(refused, Some(TransportError::Config { .. })), "{refused:?}");
         }
         assert!(!std::path::Path::new("never-made").exists());
@@ -91,7 +126,7 @@ mod tests {
             config::Topic { name: Some("x".to_owned()), ..config::Topic::default() },
         )]);
         let memory = config::Config { topics, ..config(None, Some(memory::Config {})) };
-        let transport = open("bus", &memory, Clock::system()).unwrap();
+        let transport = open("bus", &memory, Clock::system(), &Secrets::default()).unwrap();
         let record = crate::model::Record { partition: Some(0), ..crate::model::Record::default() };
         transport.sink("a").await.unwrap().write(vec![record]).await.remove(0).unwrap();
         let ends: Vec<_> =

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use lockgate::model::{Clock, Record};
+use lockgate::model::{Clock, Record, Secrets};
 use lockgate::transport::config::Config;
 use lockgate::transport::{Transport, log};
 use tempfile::TempDir;
@@ -70,8 +70,8 @@ pub(super) fn database(folder: &Path) -> PathBuf {
 /// The log in a folder.
 pub(super) fn open(folder: &Path) -> anyhow::Result<Arc<dyn Transport>> {
     let log = Some(log::Config { path: folder.to_owned() });
-    let config = Config { log, memory: None, lease: None, poll: None, topics: Default::default() };
-    Ok(lockgate::transport::open("bus", &config, Clock::system())?)
+    let config = Config { log, ..Config::default() };
+    Ok(lockgate::transport::open("bus", &config, Clock::system(), &Secrets::default())?)
 }
 
 /// Transactions that were written so far into a log that is open: SQLite counts them in the index of its write-ahead

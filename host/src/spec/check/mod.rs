@@ -4,6 +4,7 @@
 //! | file | checks |
 //! |---|---|
 //! | `sections` | transports, stores, endpoints, plugins, secrets, each by itself |
+//! | `kafka` | a Kafka transport, and what pipelines on it may say |
 //! | `urls` | base URLs and allow-lists |
 //! | `pipelines` | where a pipeline reads and writes, and its bounds |
 //! | `failures` | where it parks and where its dead letters go |
@@ -15,6 +16,7 @@
 mod bindings;
 mod config_schema;
 mod failures;
+mod kafka;
 mod neighbours;
 mod pipelines;
 mod references;

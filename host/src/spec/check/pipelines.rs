@@ -74,6 +74,10 @@ impl<'a> Checker<'a> {
         let concurrency = self.bounds(concurrency, in_flight, spot);
         let checkpoint_every = written.checkpoint_every.or(CHECKPOINT_EVERY)?;
         self.longer_than_nothing(checkpoint_every.0, spot.key("checkpoint_every"));
+        let drain_for = written.drain_for.or(DRAIN_FOR)?;
+        if let Some(from) = &from {
+            self.drains_in_time(from, drain_for.0, spot);
+        }
         Some(Pipeline {
             name: name.into(),
             from: from?,
@@ -87,7 +91,7 @@ impl<'a> Checker<'a> {
             retry: retry?,
             dead_letter: dead_letter?,
             checkpoint_every: checkpoint_every.0,
-            drain_for: written.drain_for.or(DRAIN_FOR)?.0,
+            drain_for: drain_for.0,
         })
     }
 

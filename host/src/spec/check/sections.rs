@@ -42,26 +42,41 @@ impl<'a> Checker<'a> {
         for topic in config.topics.keys().filter(|topic| topic.is_empty()) {
             self.error("wrong-value", spot.keys(&["topics", topic]).named(), "a topic's name is empty");
         }
-        let kind = match (&config.log, &config.memory) {
-            (Some(log), None) => TransportKind::Log(log.clone()),
-            (None, Some(memory)) => TransportKind::Memory(memory.clone()),
-            (Some(_), Some(_)) => {
-                let message = format!("the transport `{name}` is of two kinds: `log` and `memory`");
-                self.error("wrong-value", spot.key("memory").named(), message);
-                return None;
+        let kind = self.kind(name, config, spot)?;
+        match &kind {
+            TransportKind::Log(log) => {
+                self.not_empty(log.path.as_os_str().is_empty(), spot.keys(&["log", "path"]));
             }
-            (None, None) => {
-                let message = format!("the transport `{name}` is of no kind");
-                let help = "give it one: `log: { path: data/bus }` or `memory: {}`";
-                self.report(Diagnostic::error("missing-key", spot.named(), message).help(help));
-                return None;
-            }
-        };
-        if let TransportKind::Log(log) = &kind {
-            self.not_empty(log.path.as_os_str().is_empty(), spot.keys(&["log", "path"]));
+            TransportKind::Kafka(kafka) => self.kafka(kafka, config, spot),
+            TransportKind::Memory(_) => {}
+        }
+        if !matches!(kind, TransportKind::Kafka(_)) {
+            self.no_words_of_kafka(config, spot);
         }
         self.ownership(config, spot);
         Some(Transport { kind, lease: config.lease, poll: config.poll, topics: config.topics.clone() })
+    }
+
+    fn kind(&mut self, name: &str, config: &TransportConfig, spot: Spot<'a>) -> Option<TransportKind> {
+        let TransportConfig { log, kafka, memory, .. } = config;
+        let named = [("log", log.is_some()), ("kafka", kafka.is_some()), ("memory", memory.is_some())];
+        let named: Vec<&str> = named.iter().filter(|(_, there)| *there).map(|(kind, _)| *kind).collect();
+        match (named.as_slice(), log, kafka, memory) {
+            ([_], Some(log), None, None) => Some(TransportKind::Log(log.clone())),
+            ([_], None, Some(kafka), None) => Some(TransportKind::Kafka(Box::new(kafka.clone()))),
+            ([_], None, None, Some(memory)) => Some(TransportKind::Memory(memory.clone())),
+            ([first, second, ..], ..) => {
+                let message = format!("the transport `{name}` is of two kinds: `{first}` and `{second}`");
+                self.error("wrong-value", spot.key(second).named(), message);
+                None
+            }
+            _ => {
+                let message = format!("the transport `{name}` is of no kind");
+                let help = "give it one: `log: { path: data/bus }`, `kafka: { brokers: [host:9092] }` or `memory: {}`";
+                self.report(Diagnostic::error("missing-key", spot.named(), message).help(help));
+                None
+            }
+        }
     }
 
     fn ownership(&mut self, config: &TransportConfig, spot: Spot<'a>) {

@@ -75,7 +75,7 @@ fn machines_get_objects() {
 fn many_errors_of_every_kind_come_at_once() {
     let text = "\
 lockgate: 1
-transports: { bus: { kafka: {} } }
+transports: { bus: { event_hubs: {} } }
 stores: { cache: { directory: {} } }
 endpoints: { media: { allow: [a/b], timeouts: { conect: 1s } } }
 plugins: { download: { component: d.wasm, limits: { cpu: fast } } }

@@ -62,11 +62,12 @@ pub trait Subject: Send + Sync {
     async fn forget(&self, topic: &str, partition: u32, before: Position);
 }
 
-/// Makes one test of each fact. The argument is an expression that gives a [`Subject`].
+/// Makes one test of each fact. The argument is an expression that gives a [`Subject`]; before it may stand
+/// `#[ignore = "…"]`, where its system may not run.
 #[macro_export]
 macro_rules! transport_contract {
-    ($subject:expr) => {
-        $crate::transport_contract! { $subject;
+    (@all $attributes:tt $subject:expr) => {
+        $crate::transport_contract! { @facts $attributes $subject;
             // reading
             messages_of_a_partition_come_in_order
             a_partition_without_demand_gives_nothing_while_others_flow
@@ -118,14 +119,22 @@ macro_rules! transport_contract {
             writers_beside_each_other_keep_their_order
         }
     };
-    ($subject:expr; $($fact:ident)*) => {
-        $(
+    (@facts $attributes:tt $subject:expr; $($fact:ident)*) => {
+        $( $crate::transport_contract! { @fact $attributes $subject; $fact } )*
+    };
+    (@fact [$(#[$attribute:meta])*] $subject:expr; $fact:ident) => {
             #[tokio::test]
+            $(#[$attribute])*
             async fn $fact() {
                 let subject = $subject;
                 $crate::transport::contract::$fact(&subject).await;
             }
-        )*
+    };
+    (#[ignore = $why:literal] $subject:expr) => {
+        $crate::transport_contract! { @all [#[ignore = $why]] $subject }
+    };
+    ($subject:expr) => {
+        $crate::transport_contract! { @all [] $subject }
     };
 }
 

@@ -4,10 +4,11 @@ use rusqlite::Connection;
 
 use super::checkpoints;
 use super::look::Look;
+use super::messages;
 use super::topics;
 use crate::model::{Checkpoint, Position};
 use crate::storage::sqlite::Error;
-use crate::transport::cursor::past_what_is_gone;
+use crate::transport::cursor::{first_kept, past_what_is_gone};
 use crate::transport::{OnLostPosition, PartitionInfo, Start};
 
 /// A partition that a member has from now on.
@@ -50,6 +51,7 @@ fn start(connection: &Connection, look: &Look, group: i64) -> Result<(), Error> 
         let first = match look.start {
             Start::Earliest => bounds.first,
             Start::Latest => bounds.end,
+            Start::At(time) => messages::first_at(connection, *log, time)?.unwrap_or(bounds.end),
         };
         checkpoints::begin(connection, group, *log, &Checkpoint::plain(Position(first - 1)))?;
     }
@@ -75,8 +77,10 @@ fn checkpoint(
             bounds.end
         )));
     }
-    if look.on_lost_position == OnLostPosition::Earliest {
-        store_past(connection, (group, log), &checkpoint, bounds.first)?;
+    if look.on_lost_position != OnLostPosition::Fail {
+        let next = checkpoint.base().0.saturating_add(1);
+        let first = first_kept(&checkpoint, next, bounds, look.on_lost_position);
+        store_past(connection, (group, log), &checkpoint, first)?;
     }
     Ok(Some(checkpoint))
 }

@@ -106,6 +106,15 @@ pub(super) struct Range {
     pub(super) room: Room,
 }
 
+/// The first position of a log whose message came at a time or later.
+pub(super) fn first_at(connection: &Connection, log: i64, time: Timestamp) -> Result<Option<i64>, Error> {
+    let (from, to) = schema::rows_from(log, 0);
+    let sql = "SELECT min(id) FROM message WHERE id >= ?1 AND id < ?2 AND time >= ?3";
+    let time = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let found: Option<i64> = connection.prepare_cached(sql)?.query_row(params![from, to, time], |row| row.get(0))?;
+    Ok(found.map(schema::position))
+}
+
 /// Messages from a position on, without a hole, as many as there is room for: a single larger one comes alone.
 pub(super) fn read(connection: &Connection, range: &Range) -> Result<Vec<Message>, Error> {
     let Some(log) = range.topic.log(range.partition.index) else { return Ok(Vec::new()) };

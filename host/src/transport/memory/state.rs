@@ -109,6 +109,11 @@ impl Topic {
             let checkpoints = logs.iter().map(|log| match start {
                 Start::Earliest => Checkpoint::plain(Position(log.first - 1)),
                 Start::Latest => Checkpoint::plain(Position(log.end() - 1)),
+                Start::At(time) => {
+                    let late = log.from(log.first).find(|message| message.origin.enqueued >= time);
+                    let first = late.map_or_else(|| log.end(), |message| message.origin.position.0);
+                    Checkpoint::plain(Position(first - 1))
+                }
             });
             Group::new(checkpoints.collect())
         })

@@ -201,7 +201,7 @@ async fn messages_that_are_gone_are_told() {
 async fn old_messages_and_those_above_the_size_go() {
     let time = Arc::new(std::sync::atomic::AtomicU64::new(1_000));
     let retention = Retention { age: Some(Period::from_millis(500)), size: Some(Size(30)) };
-    let create = Some(Create { partitions: None, retention });
+    let create = Some(Create { retention, ..Create::default() });
     let topics = BTreeMap::from([("t".to_owned(), TopicConfig { name: Some("physical".into()), create, needs: None })]);
     let wall = time.clone();
     let memory = Memory::new("bus", topics, Clock::from_fn(move || Timestamp(wall.load(Ordering::Relaxed))));
@@ -218,7 +218,7 @@ async fn old_messages_and_those_above_the_size_go() {
 #[tokio::test]
 async fn the_newest_message_stays_though_it_is_larger_than_its_topic_may_be() {
     let retention = Retention { age: None, size: Some(Size(5)) };
-    let create = Some(Create { partitions: None, retention });
+    let create = Some(Create { retention, ..Create::default() });
     let memory = memory(BTreeMap::from([("t".to_owned(), TopicConfig { create, ..TopicConfig::default() })]));
     write(&memory, 3).await;
     let bounds = memory.topics().await.unwrap()[0].partitions[0];

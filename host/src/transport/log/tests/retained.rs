@@ -6,7 +6,7 @@ use super::*;
 fn kept(folder: &TempDir, timing: Timing, retention: Retention) -> (Log, Arc<AtomicU64>) {
     let time = Arc::new(AtomicU64::new(1_000));
     let wall = time.clone();
-    let create = Some(Create { partitions: None, retention });
+    let create = Some(Create { retention, ..Create::default() });
     let topics = BTreeMap::from([("t".to_owned(), TopicConfig { create, ..TopicConfig::default() })]);
     (with(folder, timing, topics, Clock::from_fn(move || Timestamp(wall.load(Ordering::SeqCst)))), time)
 }
@@ -99,7 +99,7 @@ async fn a_retention_that_the_spec_no_longer_says_is_told_and_one_that_it_takes_
     let folder = tempfile::tempdir().unwrap();
     let log = apart(&folder, SLOW);
     let open = async |create: Option<Retention>| {
-        let create = create.map(|retention| Create { partitions: None, retention });
+        let create = create.map(|retention| Create { retention, ..Create::default() });
         let config = TopicConfig { create, ..TopicConfig::default() };
         let job = move |connection: &Connection| {
             let (topic, earlier) = topics::find_or_create(connection, &"t".into(), &"t".into(), Some(&config))?;

@@ -1,0 +1,427 @@
+//! Reads one topic for one group, by two clients: a member of the group and a reader, for librdkafka stops all reading of
+//! a client while a rebalance of it is not answered. Nothing blocks: the clients are polled without waiting, whenever they
+//! have something and at least once a second, whatever the demand, so that the group never takes this member for gone
+//! while a guest is slow; what waits for a broker runs on a thread of its own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::begin::{self, Begun};
+use super::checkpoint::limit;
+use super::client::plain;
+use super::cluster::Cluster;
+use super::committing::Committing;
+use super::member::{Member, Said, answer, is_fenced, is_of_the_way, told};
+use super::probe::Probe;
+use super::reading::{Fault, Reading};
+use super::topics;
+use crate::model::Partition;
+use crate::transport::{
+    Assignment, Commit, CommitError, Demand, Epoch, PartitionInfo, Source, SourceEvent, Subscription, TransportError,
+};
+
+/// How often the clients are polled though nothing wakes: far more often than any `max.poll.interval.ms`.
+const TICK: Duration = Duration::from_secs(1);
+/// The wait before a failure is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Things that a client says at once, at most.
+const AT_ONCE: usize = 16;
+
+/// Counts assignments in this process.
+static EPOCHS: AtomicU64 = AtomicU64::new(1);
+
+pub(super) struct KafkaSource {
+    cluster: Arc<Cluster>,
+    physical: Arc<str>,
+    subscription: Subscription,
+    wake: Arc<Notify>,
+    member: Arc<Member>,
+    reading: Reading,
+    committing: Arc<Committing>,
+    /// What the group waits for. At most one thing at a time.
+    open: Open,
+    events: VecDeque<SourceEvent>,
+    /// Positions that are gone: how far their partitions go is being asked.
+    lookups: FuturesUnordered<BoxFuture<'static, Lookup>>,
+    probe: Probe,
+    /// When the clients are polled though nothing woke.
+    tick: Instant,
+    /// Partitions that are still ours and are begun anew.
+    anew: Vec<u32>,
+    /// When a dead member is replaced by a new one.
+    replace: Option<Instant>,
+}
+
+/// What the group asked for and was not answered.
+enum Open {
+    Nothing,
+    /// Partitions were given: it is found out where they begin.
+    Beginning(Vec<u32>, JoinHandle<KafkaResult<Begun>>),
+    /// That failed, and is tried again at this time.
+    Waiting(Vec<u32>, Instant),
+    /// Partitions were asked back. A reply that is dropped lets go too.
+    Asking(Vec<u32>, oneshot::Receiver<()>),
+}
+
+type Lookup = (u32, Epoch, KafkaResult<PartitionInfo>);
+
+impl KafkaSource {
+    pub(super) fn new(cluster: Arc<Cluster>, physical: &str, subscription: &Subscription) -> KafkaResult<Self> {
+        let wake = Arc::new(Notify::new());
+        let (member, reader) = cluster.clients(physical, &subscription.group, &wake)?;
+        let physical: Arc<str> = physical.into();
+        let reading = Reading::new(cluster.name.clone(), physical.clone(), reader, wake.clone());
+        Ok(Self {
+            committing: Arc::new(Committing::new(member.clone(), physical.clone())),
+            probe: Probe::new(cluster.clone(), physical.clone()),
+            tick: cluster.clock.now(),
+            cluster,
+            physical,
+            subscription: subscription.clone(),
+            wake,
+            member,
+            reading,
+            open: Open::Nothing,
+            events: VecDeque::new(),
+            lookups: FuturesUnordered::new(),
+            anew: Vec::new(),
+            replace: None,
+        })
+    }
+
+    /// What can be told at once.
+    fn ready(&mut self, demand: &dyn Demand) -> Option<SourceEvent> {
+        let now = self.cluster.clock.now();
+        if now >= self.tick {
+            self.tick = now + TICK;
+            self.reading.tick(now);
+        }
+        self.listen(now);
+        self.go_on(now);
+        while let Some(Some(found)) = self.lookups.next().now_or_never() {
+            self.found(found);
+        }
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        let mut faults = Vec::new();
+        let batch = self.reading.next(demand, now, &mut faults);
+        faults.into_iter().for_each(|fault| self.fault(fault));
+        batch.map(SourceEvent::Messages).or_else(|| self.events.pop_front())
+    }
+
+    /// Hears what the clients have to say.
+    fn listen(&mut self, now: Instant) {
+        for _ in 0..AT_ONCE {
+            let failed = self.member.poll(Duration::ZERO).and_then(Result::err);
+            let said = self.member.context().next();
+            let silent = failed.is_none() && said.is_none();
+            if let Some(error) = failed {
+                self.member_failed(&error, now);
+            }
+            if let Some(said) = said {
+                self.said(said, now);
+            }
+            if silent {
+                break;
+            }
+        }
+        // Its messages come by the partitions' own queues.
+        if let Some(Err(error)) = self.reading.reader.poll(Duration::ZERO) {
+            self.reading.reader.context().trouble.note(&plain(&error));
+        }
+        let troubles = [self.member.context().trouble.take(), self.reading.reader.context().trouble.take()];
+        if let Some(reason) = troubles.into_iter().flatten().next() {
+            self.probe.suspect(reason, now);
+        }
+        if let Some(event) = self.probe.next(now) {
+            self.events.push_back(event);
+        }
+    }
+
+    fn said(&mut self, said: Said, now: Instant) {
+        match said {
+            Said::Given(indexes) => self.open = self.begin(indexes),
+            Said::AskedBack(indexes) => self.asked_back(indexes),
+            Said::Lost(indexes) => {
+                self.anew.retain(|index| !indexes.contains(index));
+                self.lose(&indexes);
+            }
+            Said::Fenced(reason) => self.fenced(&reason, now),
+        }
+    }
+
+    fn begin(&self, indexes: Vec<u32>) -> Open {
+        let (member, physical, subscription) = (self.member.clone(), self.physical.clone(), self.subscription.clone());
+        let (asked, wake) = (indexes.clone(), self.wake.clone());
+        let work = spawn_blocking(move || {
+            let begun = begin::begin(&member, &physical, &subscription, &asked);
+            wake.notify_one();
+            begun
+        });
+        Open::Beginning(indexes, work)
+    }
+
+    fn asked_back(&mut self, indexes: Vec<u32>) {
+        let owned = self.reading.indexes();
+        let partitions: Vec<Partition> =
+            indexes.iter().filter(|index| owned.contains(index)).map(|index| self.partition(*index)).collect();
+        if partitions.is_empty() {
+            return told(answer(&self.member, false));
+        }
+        let (reply, replied) = oneshot::channel();
+        self.events.push_back(SourceEvent::Revoked { partitions, reply });
+        self.open = Open::Asking(indexes, replied);
+    }
+
+    fn lose(&mut self, indexes: &[u32]) {
+        let lost = self.reading.end(indexes);
+        if !lost.is_empty() {
+            self.events.push_back(SourceEvent::Lost(lost));
+        }
+    }
+
+    /// The group has gone on without this member, which it may know by a refused commit only: all is lost, and what the
+    /// group still waits for is answered, so that the client finds out too and joins again.
+    fn fenced(&mut self, reason: &str, now: Instant) {
+        tracing::warn!(target: "lockgate::kafka", transport = %self.cluster.name, topic = %self.subscription.topic,
+            group = %self.subscription.group, reason, "the group has gone on without this host");
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing => {}
+            Open::Asking(..) => told(answer(&self.member, false)),
+            Open::Beginning(..) | Open::Waiting(..) => told(answer(&self.member, true)),
+        }
+        self.anew.clear();
+        self.lose(&self.reading.indexes());
+        if self.member.client().fatal_error().is_some() && self.replace.is_none() {
+            self.fail(&format!("the group refuses this host: {reason}"));
+            self.replace = Some(now + AGAIN);
+        }
+    }
+
+    fn member_failed(&mut self, error: &KafkaError, now: Instant) {
+        if is_fenced(error) || self.member.client().fatal_error().is_some() {
+            let fatal = self.member.client().fatal_error().map(|(_, reason)| reason);
+            self.fenced(&fatal.unwrap_or_else(|| plain(error)), now);
+        } else if is_of_the_way(error) {
+            self.probe.suspect(plain(error), now);
+        } else {
+            self.fail(&plain(error));
+        }
+    }
+
+    /// Goes on with what the group waits for.
+    fn go_on(&mut self, now: Instant) {
+        if self.replace.is_some_and(|at| at <= now) {
+            self.replace_member(now);
+        }
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing if self.anew.is_empty() => {}
+            Open::Nothing => {
+                let anew = std::mem::take(&mut self.anew);
+                self.open = self.begin(anew);
+            }
+            Open::Beginning(indexes, mut work) => match (&mut work).now_or_never() {
+                None => self.open = Open::Beginning(indexes, work),
+                Some(Ok(Ok(begun))) => self.begun(begun),
+                Some(Ok(Err(error))) if is_fenced(&error) => {
+                    told(answer(&self.member, true));
+                    self.fenced(&plain(&error), now);
+                }
+                Some(failed) => {
+                    let reason = match failed {
+                        Ok(Err(error)) => self.member.context().trouble.explain(&error),
+                        _ => "what finds out where partitions begin broke off".to_owned(),
+                    };
+                    self.fail(&format!("it cannot be found out where the group is: {reason}"));
+                    self.open = Open::Waiting(indexes, now + AGAIN);
+                }
+            },
+            Open::Waiting(indexes, at) if at <= now => self.open = self.begin(indexes),
+            Open::Waiting(indexes, at) => self.open = Open::Waiting(indexes, at),
+            Open::Asking(indexes, mut replied) => match replied.try_recv() {
+                Err(oneshot::error::TryRecvError::Empty) => self.open = Open::Asking(indexes, replied),
+                _ => {
+                    self.reading.end(&indexes);
+                    told(answer(&self.member, false));
+                }
+            },
+        }
+    }
+
+    /// Everything is known: queues are split off, reading begins, and the group is answered.
+    fn begun(&mut self, Begun { member, places }: Begun) {
+        self.committing.is_known_as(member);
+        let (mut cursors, mut assignments, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        let checkpoint_limit = Some(limit(self.cluster.config.checkpoint_bytes()));
+        for place in places {
+            let epoch = Epoch(EPOCHS.fetch_add(1, Ordering::Relaxed));
+            let (partition, checkpoint) = (place.cursor.partition().clone(), Some(place.cursor.checkpoint().clone()));
+            self.committing.begin(partition.index, place.cursor.checkpoint());
+            assignments.push(Assignment { partition, epoch, checkpoint, checkpoint_limit });
+            lost.extend(place.lost);
+            cursors.push((epoch, place.cursor));
+        }
+        if let Err(error) = self.reading.begin(cursors) {
+            self.fail(&plain(&error));
+        }
+        told(answer(&self.member, true));
+        if !assignments.is_empty() {
+            self.events.push_back(SourceEvent::Assigned(assignments));
+        }
+        self.events.extend(lost.into_iter().map(SourceEvent::Failed));
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        match fault {
+            Fault::Failed(partition, code, reason) => {
+                self.fail(&format!("{partition} cannot be read: {code}: {reason}"))
+            }
+            Fault::Position(index, epoch) => self.look_up(index, epoch, Duration::ZERO),
+        }
+    }
+
+    /// Asks how far a partition goes, after a wait.
+    fn look_up(&self, index: u32, epoch: Epoch, wait: Duration) {
+        let (member, physical) = (self.member.clone(), self.physical.clone());
+        self.lookups.push(Box::pin(async move {
+            sleep(wait).await;
+            let bounds = spawn_blocking(move || {
+                let bounds = topics::bounds(&member, &physical, [index])?;
+                bounds.into_iter().next().ok_or(KafkaError::NoMessageReceived)
+            });
+            (index, epoch, bounds.await.unwrap_or(Err(KafkaError::Canceled)))
+        }));
+    }
+
+    /// Goes on where a position was gone, unless the subscription says not to.
+    fn found(&mut self, (index, epoch, bounds): Lookup) {
+        let Some(cursor) = self.reading.cursor(index, epoch) else { return };
+        match bounds {
+            Err(error) => {
+                self.fail(&plain(&error));
+                self.look_up(index, epoch, AGAIN);
+            }
+            Ok(PartitionInfo { first, end }) => {
+                cursor.grow(end);
+                let (next, partition) = (cursor.next(), cursor.partition().clone());
+                let beyond = begin::beyond_the_end(&partition, next, end, &self.subscription);
+                let passed = cursor.pass_what_is_gone(first, &self.subscription);
+                match (next > end, beyond, passed) {
+                    (true, Some(error), _) | (_, _, Err(error)) => self.events.push_back(SourceEvent::Failed(error)),
+                    // Begun anew, as the subscription says; this assignment's positions are over.
+                    (true, None, Ok(())) => {
+                        self.lose(&[index]);
+                        self.anew.push(index);
+                    }
+                    (false, _, Ok(())) => self.reading.restart(index),
+                }
+            }
+        }
+    }
+
+    /// A client that met a fatal error does nothing any more.
+    fn replace_member(&mut self, now: Instant) {
+        match self.cluster.clients(&self.physical, &self.subscription.group, &self.wake) {
+            Ok((member, reader)) => {
+                std::mem::replace(&mut self.member, member.clone()).context().close();
+                let (transport, physical) = (self.cluster.name.clone(), self.physical.clone());
+                self.reading = Reading::new(transport, physical, reader, self.wake.clone());
+                self.committing = Arc::new(Committing::new(member, self.physical.clone()));
+                self.replace = None;
+            }
+            Err(error) => {
+                self.fail(&plain(&error));
+                self.replace = Some(now + AGAIN);
+            }
+        }
+    }
+
+    fn partition(&self, index: u32) -> Partition {
+        Partition::new(self.subscription.topic.clone(), index)
+    }
+
+    fn fail(&mut self, reason: &str) {
+        let (transport, reason) = (self.cluster.name.clone(), reason.to_owned());
+        self.events.push_back(SourceEvent::Failed(TransportError::Unavailable { transport, reason }));
+    }
+
+    /// When to look again though nothing wakes.
+    fn next_look(&self) -> Instant {
+        let waiting = match &self.open {
+            Open::Waiting(_, at) => Some(*at),
+            _ => None,
+        };
+        [waiting, self.replace, self.probe.due()].into_iter().flatten().fold(self.tick, Instant::min)
+    }
+}
+
+/// Until it is replied to what was asked back.
+async fn replied(open: &mut Open) {
+    match open {
+        Open::Asking(_, reply) => drop(reply.await),
+        _ => std::future::pending().await,
+    }
+}
+
+impl Drop for KafkaSource {
+    /// The others of the group get the partitions at once, and begin exactly behind what was committed before.
+    fn drop(&mut self) {
+        self.member.context().close();
+        match std::mem::replace(&mut self.open, Open::Nothing) {
+            Open::Nothing => {}
+            Open::Asking(..) => told(answer(&self.member, false)),
+            Open::Beginning(..) | Open::Waiting(..) => told(answer(&self.member, true)),
+        }
+        self.reading.end(&self.reading.indexes());
+    }
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    async fn next(&mut self, demand: &dyn Demand) -> SourceEvent {
+        loop {
+            if let Some(event) = self.ready(demand) {
+                return event;
+            }
+            let look = self.next_look();
+            let Self { open, lookups, wake, .. } = self;
+            tokio::select! {
+                biased;
+                // Where it ended is seen, as all else is, by `ready`.
+                () = replied(open) => {}
+                Some(found) = lookups.next() => self.found(found),
+                () = wake.notified() => {}
+                () = sleep_until(look) => {}
+            }
+        }
+    }
+
+    fn commit(&mut self, commits: Vec<Commit>) -> BoxFuture<'static, Result<(), CommitError>> {
+        let (mine, over): (Vec<Commit>, Vec<Commit>) =
+            commits.into_iter().partition(|commit| self.reading.is_current(commit.partition.index, commit.epoch));
+        let over: Vec<Partition> = over.into_iter().map(|commit| commit.partition).collect();
+        let committing = self.committing.clone();
+        Box::pin(async move {
+            let done = if mine.is_empty() { Ok(()) } else { committing.commit(mine).await };
+            match done {
+                Ok(()) if over.is_empty() => Ok(()),
+                Ok(()) => Err(CommitError::NotOwned(over)),
+                Err(CommitError::NotOwned(lost)) => Err(CommitError::NotOwned(over.into_iter().chain(lost).collect())),
+                Err(unavailable) => Err(unavailable),
+            }
+        })
+    }
+}
