@@ -1,8 +1,5 @@
-//! The blob emulator: from npm, into the cache, and as a process. It is installed in one step: what stands at its place
-//! is whole.
+//! The blob emulator: from npm, into the cache, and as a process.
 
-use std::ffi::OsString;
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,10 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
-use crate::{cargo, workspace};
+use crate::{cache, cargo};
 
 /// The newest version that runs on Node 20; from 3.36 on it wants a newer one.
 const VERSION: &str = "3.35.0";
+/// The script of its blob service, in what npm leaves.
+const SCRIPT: &str = "node_modules/azurite/dist/src/blob/main.js";
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -76,31 +75,9 @@ fn url(output: impl Read + Send + 'static) -> anyhow::Result<String> {
 
 /// Installs it where it is missing, and gives the script of its blob service, for `node`.
 pub fn install() -> anyhow::Result<PathBuf> {
-    let folder = workspace::cache()?.join(format!("azurite-{VERSION}"));
-    if !script(&folder).exists() {
-        eprintln!("installing Azurite {VERSION} into {}", folder.display());
-        install_into(&folder).context("cannot install Azurite; `cargo xtask test --without azurite` goes without")?;
-    }
-    Ok(script(&folder))
-}
-
-fn script(folder: &Path) -> PathBuf {
-    folder.join("node_modules/azurite/dist/src/blob/main.js")
-}
-
-fn install_into(folder: &Path) -> anyhow::Result<()> {
-    let mut beside = OsString::from(folder);
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
-    fs::create_dir_all(&beside)?;
-    let installed = npm(&beside).and_then(|()| match fs::rename(&beside, folder) {
-        // Somebody else was quicker, which is as good.
-        Err(_) if script(folder).exists() => Ok(()),
-        renamed => Ok(renamed?),
-    });
-    // After a rename nothing is there any more.
-    let _ = fs::remove_dir_all(&beside);
-    installed
+    let folder = cache::install(&format!("azurite-{VERSION}"), SCRIPT, npm)
+        .context("cannot install Azurite; `cargo xtask test --without azurite` goes without")?;
+    Ok(folder.join(SCRIPT))
 }
 
 fn npm(folder: &Path) -> anyhow::Result<()> {
@@ -109,7 +86,7 @@ fn npm(folder: &Path) -> anyhow::Result<()> {
     // What it prints is not the answer of whoever asked for the emulator.
     npm.arg(format!("azurite@{VERSION}")).stdin(Stdio::null()).stdout(Stdio::null());
     cargo::run(&mut npm)?;
-    ensure!(script(folder).exists(), "npm left no blob service in {}", folder.display());
+    ensure!(folder.join(SCRIPT).exists(), "npm left no blob service in {}", folder.display());
     Ok(())
 }
 

@@ -7,12 +7,16 @@
 //! | [`cargo`] | builds, and what came out of them |
 //! | [`guests`] | the components: plugins, and guests for tests |
 //! | [`azurite`] | the blob emulator, from npm |
+//! | [`kafka`] | a Kafka broker, from Maven |
+//! | `cache` | what is fetched once and kept over clones |
 //! | [`fuzz`] | the fuzzer, from build to finds |
 //! | [`tools`] | what must be on the machine |
 
 pub mod azurite;
+mod cache;
 pub mod cargo;
 pub mod fuzz;
 pub mod guests;
+pub mod kafka;
 pub mod tools;
 pub mod workspace;

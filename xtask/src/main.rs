@@ -2,15 +2,16 @@
 
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::azurite::Azurite;
 use xtask::fuzz::{self, Fuzzer};
+use xtask::kafka::Broker;
 use xtask::tools::{self, Part};
-use xtask::{azurite, cargo, guests, workspace};
+use xtask::{azurite, cargo, guests, kafka, workspace};
 
 /// Sets Lockgate up, shows it and tests it.
 #[derive(Parser)]
@@ -56,7 +57,7 @@ struct Demo {
 #[derive(Args)]
 #[command(after_help = "Examples:
   cargo xtask test
-  cargo xtask test --without azurite
+  cargo xtask test --without azurite --without kafka_broker
   cargo xtask test -- checkpoint        only tests whose name contains `checkpoint`")]
 struct Test {
     /// Leave out the tests that need a tool which is missing here. CI may not.
@@ -72,10 +73,14 @@ struct Test {
   cargo xtask chaos                          every scenario, ten minutes at most
   cargo xtask chaos --seconds 90             the short versions, as `cargo xtask test` runs them
   cargo xtask chaos kill pause --seed 7      two of them, with the chances of another run
+  cargo xtask chaos --on kafka               the same on a Kafka broker, which is disturbed too
   cargo xtask chaos --list                   what there is")]
 struct Chaos {
     /// The scenarios; all where none is named.
     scenarios: Vec<String>,
+    /// What the messages flow through.
+    #[arg(long, value_enum, default_value_t = On::Log)]
+    on: On,
     /// What all of them together may take.
     #[arg(long, default_value = "600")]
     seconds: NonZeroU32,
@@ -85,6 +90,15 @@ struct Chaos {
     /// Name the scenarios, and end.
     #[arg(long)]
     list: bool,
+}
+
+/// What messages flow through while there are faults.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum On {
+    /// The embedded log.
+    Log,
+    /// A Kafka broker, which needs Java.
+    Kafka,
 }
 
 #[derive(Args)]
@@ -108,6 +122,9 @@ const SHORT_CHAOS: NonZeroU32 = match NonZeroU32::new(90) {
     Some(seconds) => seconds,
     None => NonZeroU32::MIN,
 };
+
+/// How many tests run at once that share a broker: they wait more than they work, but have time-outs to keep.
+const TESTS_ON_A_BROKER: &str = "6";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -173,55 +190,88 @@ impl Test {
         let parts = parts(&self.without, std::env::var("CI").ok().as_deref())?;
         tools::check(&parts)?;
         let azurite = parts.contains(&Part::Azurite).then(azurite::install).transpose()?;
+        let kafka = parts.contains(&Part::Kafka).then(kafka::install).transpose()?;
         guests::build_all()?;
         let mut test = cargo::cargo();
         test.args(["test", "--workspace", "--"]).args(&self.rest);
         test.args(self.without.iter().flat_map(|part| ["--skip", part.word()]));
         cargo::run(&mut test)?;
-        azurite.map_or(Ok(()), |script| self.run_on_azurite(&script))?;
+        if let Some(script) = azurite {
+            let azurite = Azurite::start(&script)?;
+            self.run_on(Part::Azurite, &[("LOCKGATE_AZURITE", azurite.endpoint.clone())])?;
+        }
+        if let Some(installed) = &kafka {
+            let broker = Broker::start(installed)?;
+            let threads = std::env::var("RUST_TEST_THREADS").unwrap_or(TESTS_ON_A_BROKER.into());
+            self.run_on(Part::Kafka, &[broker.environment(), vec![("RUST_TEST_THREADS", threads)]].concat())?;
+        }
         if !self.rest.is_empty() {
             return Ok(());
         }
         println!("\n== chaos: faults of every kind while messages flow");
-        Chaos::short().run()
+        Chaos::short(On::Log).run()?;
+        if kafka.is_none() {
+            return Ok(());
+        }
+        println!("\n== chaos on Kafka");
+        Chaos::short(On::Kafka).run()
     }
 
-    /// Runs those of the library's tests that need the blob emulator and so are ignored where none runs. With the same
-    /// packages as the others: so nothing is built anew.
-    fn run_on_azurite(&self, script: &Path) -> anyhow::Result<()> {
-        let azurite = Azurite::start(script)?;
+    /// Runs those of the library's tests that need a server and so are ignored where none runs. With the same packages as
+    /// the others: so nothing is built anew.
+    fn run_on(&self, part: Part, environment: &[(&str, String)]) -> anyhow::Result<()> {
         let mut test = cargo::cargo();
-        test.env("LOCKGATE_AZURITE", &azurite.endpoint).args(["test", "--workspace", "--lib", "--", "--ignored"]);
+        test.envs(environment.iter().map(|(name, value)| (name, value)));
+        test.args(["test", "--workspace", "--lib", "--", "--ignored"]);
         match self.rest.as_slice() {
-            [] => test.arg(Part::Azurite.word()),
+            [] => test.arg(part.word()),
             // Several filters would mean any of them.
             rest => test.args(rest),
         };
+        let others = Part::value_variants().iter().filter(|other| **other != part);
+        test.args(others.flat_map(|other| ["--skip", other.word()]));
         cargo::run(&mut test)
     }
 }
 
 impl Chaos {
     /// What runs with the tests.
-    fn short() -> Self {
-        Self { scenarios: Vec::new(), seconds: SHORT_CHAOS, seed: None, list: false }
+    fn short(on: On) -> Self {
+        Self { scenarios: Vec::new(), on, seconds: SHORT_CHAOS, seed: None, list: false }
     }
 
     fn run(self) -> anyhow::Result<()> {
-        tools::check(&[])?;
+        match self.on {
+            On::Log => tools::check(&[])?,
+            On::Kafka => {
+                tools::check(&[Part::Kafka])?;
+                kafka::install()?;
+            }
+        }
         let (guests, programs) = (guests::build_all()?, cargo::programs()?);
         let mut chaos = Command::new(&programs.chaos);
         chaos.current_dir(workspace::root()).arg("--lockgate").arg(&programs.lockgate);
         chaos.arg("--faulty-host").arg(&programs.faulty_host).arg("--download").arg(&guests.download);
         chaos.arg("--component").arg(&guests.faulty).arg("--seconds").arg(self.seconds.to_string());
+        chaos.args(["--on", self.on.word()]);
         chaos.args(self.seed.map(|seed| format!("--seed={seed}"))).args(self.list.then_some("--list"));
         cargo::run(chaos.args(&self.scenarios))
     }
 }
 
+impl On {
+    /// Its word, as the program knows it too.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
 impl Bench {
     fn run(self) -> anyhow::Result<()> {
-        tools::check(&[])?;
+        tools::check(self.needs_broker().then_some(Part::Kafka).as_slice())?;
         let guests = guests::build_all()?;
         let enrich = guests::build_enrich()?;
         let events = guests::build_events()?;
@@ -237,6 +287,11 @@ impl Bench {
         bench.arg("--download").arg(guests.download).arg("--upload").arg(guests.upload).arg("--events").arg(events);
         // In our place, so that nothing else of us runs beside what is measured.
         Err(bench.exec()).context("cannot start the benchmark")
+    }
+
+    /// Whether one of the rows starts a Kafka broker, as those do that are named so.
+    fn needs_broker(&self) -> bool {
+        !self.list && (self.rows.is_empty() || self.rows.iter().any(|row| row.starts_with("kafka")))
     }
 }
 
@@ -285,7 +340,25 @@ mod tests {
     #[test]
     fn a_machine_that_lacks_a_tool_goes_without_its_tests() {
         for ci in [None, Some(""), Some("false")] {
-            assert_eq!(parts(&[Part::Azurite], ci).unwrap(), [], "{ci:?}");
+            assert_eq!(parts(&[Part::Azurite], ci).unwrap(), [Part::Kafka], "{ci:?}");
+            assert_eq!(parts(&[Part::Azurite, Part::Kafka], ci).unwrap(), [], "{ci:?}");
+        }
+    }
+
+    #[test]
+    fn a_benchmark_of_nothing_on_kafka_needs_no_broker() {
+        let needs = |arguments: &[&str]| match Cli::parse_from([&["xtask", "bench"], arguments].concat()).task {
+            Task::Bench(bench) => bench.needs_broker(),
+            _ => unreachable!(),
+        };
+        assert!(needs(&[]) && needs(&["log", "kafka-messages"]));
+        assert!(!needs(&["log", "idle"]) && !needs(&["--list"]));
+    }
+
+    #[test]
+    fn what_chaos_runs_on_is_named_by_its_word() {
+        for on in On::value_variants() {
+            assert_eq!(on.to_possible_value().unwrap().get_name(), on.word());
         }
     }
 

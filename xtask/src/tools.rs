@@ -11,6 +11,9 @@ use clap::ValueEnum;
 pub enum Part {
     /// The blob emulator, which needs Node.
     Azurite,
+    /// A Kafka broker, which needs Java.
+    #[value(name = "kafka_broker")]
+    Kafka,
 }
 
 impl Part {
@@ -18,6 +21,7 @@ impl Part {
     pub fn word(self) -> &'static str {
         match self {
             Self::Azurite => "azurite",
+            Self::Kafka => "kafka_broker",
         }
     }
 }
@@ -31,7 +35,7 @@ struct Tool {
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 4] = [
+const TOOLS: [Tool; 10] = [
     Tool {
         name: "the Rust target wasm32-wasip2",
         why: "builds the plugins",
@@ -41,10 +45,38 @@ const TOOLS: [Tool; 4] = [
     },
     Tool {
         name: "a C compiler",
-        why: "builds the SQLite of the embedded log",
+        why: "builds the SQLite of the embedded log, the Kafka client and its OpenSSL",
         how: "install your system's compiler (`cc`), or set CC",
         part: None,
-        is_there: has_c_compiler,
+        is_there: || has_compiler("CC", "cc"),
+    },
+    Tool {
+        name: "a C++ compiler",
+        why: "belongs to the build of the Kafka client",
+        how: "install your system's compiler (`c++`), or set CXX",
+        part: None,
+        is_there: has_cpp_compiler,
+    },
+    Tool {
+        name: "CMake",
+        why: "builds the Kafka client",
+        how: "install your system's package `cmake`",
+        part: None,
+        is_there: || answers("cmake"),
+    },
+    Tool {
+        name: "make",
+        why: "builds the Kafka client and its OpenSSL",
+        how: "install your system's package `make`",
+        part: None,
+        is_there: || answers("make"),
+    },
+    Tool {
+        name: "Perl",
+        why: "configures the Kafka client's OpenSSL",
+        how: "install your system's package `perl`, with the modules that come with it (IPC::Cmd is one)",
+        part: None,
+        is_there: has_perl,
     },
     Tool {
         name: "Node",
@@ -60,6 +92,20 @@ const TOOLS: [Tool; 4] = [
         part: Some(Part::Azurite),
         is_there: || answers("npm"),
     },
+    Tool {
+        name: "Java",
+        why: "runs the Kafka broker of the tests",
+        how: "install a Java runtime of version 17 or later, with its `keytool`",
+        part: Some(Part::Kafka),
+        is_there: has_java,
+    },
+    Tool {
+        name: "Maven",
+        why: "fetches the Kafka broker of the tests",
+        how: "install your system's package `maven`, so that there is an `mvn`",
+        part: Some(Part::Kafka),
+        is_there: || answers("mvn"),
+    },
 ];
 
 /// Fails when a tool is missing that `parts` or the build itself need, and names all that are.
@@ -72,10 +118,9 @@ pub fn check(parts: &[Part]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fails where there is no C++ compiler, which builds the fuzzer and nothing else.
+/// Fails where there is no C++ compiler, which builds the fuzzer.
 pub fn check_for_fuzzing() -> anyhow::Result<()> {
-    let there = std::env::var("CXX").is_ok_and(|compiler| answers(&compiler)) || answers("c++");
-    if !there {
+    if !has_cpp_compiler() {
         bail!("a C++ compiler is missing, which builds libFuzzer: install your system's (`c++`), or set CXX");
     }
     Ok(())
@@ -97,19 +142,38 @@ fn has_wasm_target() -> bool {
     })
 }
 
-fn has_c_compiler() -> bool {
-    std::env::var("CC").is_ok_and(|compiler| answers(&compiler)) || answers("cc")
+fn has_cpp_compiler() -> bool {
+    has_compiler("CXX", "c++")
+}
+
+fn has_compiler(variable: &str, usual: &str) -> bool {
+    std::env::var(variable).is_ok_and(|compiler| answers(&compiler)) || answers(usual)
+}
+
+fn has_perl() -> bool {
+    // Some systems pack the modules one by one.
+    succeeds(Command::new("perl").args(["-MIPC::Cmd", "-e", "1"]))
+}
+
+fn has_java() -> bool {
+    let told = Command::new("java").arg("--version").stderr(Stdio::null()).output();
+    told.is_ok_and(|told| java_version(&String::from_utf8_lossy(&told.stdout)).is_some_and(|version| version >= 17))
+        && succeeds(Command::new("keytool").arg("-help"))
+}
+
+/// The major version that `java --version` tells; those before 9 do not know the flag.
+fn java_version(told: &str) -> Option<u32> {
+    told.split_whitespace().nth(1)?.split(['.', '-', '+']).next()?.parse().ok()
 }
 
 fn answers(program: &str) -> bool {
+    succeeds(Command::new(program).arg("--version"))
+}
+
+fn succeeds(command: &mut Command) -> bool {
     let quiet = || Stdio::null();
-    Command::new(program)
-        .arg("--version")
-        .stdin(quiet())
-        .stdout(quiet())
-        .stderr(quiet())
-        .status()
-        .is_ok_and(|status| status.success())
+    let status = command.stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
+    status.is_ok_and(|status| status.success())
 }
 
 #[cfg(test)]
@@ -128,6 +192,19 @@ mod tests {
             describe(node),
             "  Node, which runs the blob emulator: install Node 20 or later; or go without its tests: --without azurite"
         );
+    }
+
+    #[test]
+    fn the_version_of_java_is_read_as_every_vendor_tells_it() {
+        for (told, version) in [
+            ("openjdk 17.0.15 2025-04-15\nOpenJDK Runtime Environment", Some(17)),
+            ("java 21 2023-09-19 LTS", Some(21)),
+            ("openjdk 24-ea 2025-03-18", Some(24)),
+            ("openjdk 11.0.20 2023-07-18", Some(11)),
+            ("", None),
+        ] {
+            assert_eq!(java_version(told), version, "{told}");
+        }
     }
 
     #[test]
