@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use anyhow::anyhow;
 use xtask::cargo::{self, Programs};
 use xtask::guests::{self, Guests};
+use xtask::kafka::Installed;
 
 /// The programs.
 pub fn programs() -> anyhow::Result<Programs> {
@@ -24,6 +25,12 @@ pub fn guests() -> anyhow::Result<Guests> {
 pub fn azurite() -> anyhow::Result<PathBuf> {
     static INSTALLED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     once(&INSTALLED, xtask::azurite::install)
+}
+
+/// What Kafka brokers are started from.
+pub fn kafka() -> anyhow::Result<Installed> {
+    static INSTALLED: OnceLock<Result<Installed, String>> = OnceLock::new();
+    once(&INSTALLED, xtask::kafka::install)
 }
 
 /// Makes a thing, or says again why it could not be made.

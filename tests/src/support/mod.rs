@@ -1,4 +1,4 @@
-//! What the demo and the tests share: the host as a program, the components, the blob emulator.
+//! What the demo and the tests share: the host as a program, the components, real servers.
 //!
 //! | module | is for |
 //! |---|---|
@@ -6,10 +6,12 @@
 //! | [`host`] | a host that runs, is signalled and is killed |
 //! | [`built`] | programs and components, built once a process |
 //! | [`azurite`] | the blob emulator |
+//! | [`kafka`] | a Kafka broker |
 //! | [`files`] | folders of files, hashed |
 
 pub mod azurite;
 pub mod built;
 pub mod files;
 pub mod host;
+pub mod kafka;
 pub mod lockgate;

@@ -1,6 +1,7 @@
 //! Several hosts on one log: they share its partitions, hand them over, and lose and skip nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use e2e::support::built;
 use e2e::support::host::{Host, Signal};
@@ -14,7 +15,7 @@ use crate::scene::lockgate;
 /// Messages of one load.
 const LOAD: usize = 4_000;
 /// Read but unsettled, at most.
-const IN_FLIGHT: usize = 50;
+pub(crate) const IN_FLIGHT: usize = 50;
 
 /// A pipeline that makes one message of each.
 pub(crate) struct Copying {
@@ -24,12 +25,17 @@ pub(crate) struct Copying {
 
 impl Copying {
     pub(crate) async fn new() -> Self {
+        Self::on("{ log: { path: bus }, topics: { work: { create: { partitions: 8 } } } }").await
+    }
+
+    /// On this transport.
+    pub(crate) async fn on(transport: &str) -> Self {
         let component = tokio::task::spawn_blocking(built::guests).await.unwrap().unwrap().faulty;
         let (folder, component) = (tempfile::tempdir().unwrap(), component.display().to_string());
         let spec = format!(
             r#"
 lockgate: 1
-transports: {{ bus: {{ log: {{ path: bus }}, topics: {{ work: {{ create: {{ partitions: 8 }} }} }} }} }}
+transports: {{ bus: {transport} }}
 plugins: {{ faulty: {{ component: "{component}" }} }}
 pipelines:
   copy:
@@ -48,16 +54,21 @@ pipelines:
     }
 
     async fn send(&self, count: usize) {
+        self.send_these(0..count).await;
+    }
+
+    /// Sends messages of these numbers.
+    pub(crate) async fn send_these(&self, numbers: Range<usize>) {
         let message = |number: usize| Outgoing {
             key: format!("key-{number}"),
             headers: BTreeMap::new(),
             payload: json!({ "do": "emit" }),
         };
-        self.lockgate.send("work", &(0..count).map(message).collect::<Vec<_>>()).await.unwrap();
+        self.lockgate.send("work", &numbers.map(message).collect::<Vec<_>>()).await.unwrap();
     }
 
     /// How often each message was made.
-    async fn made(&self) -> BTreeMap<String, usize> {
+    pub(crate) async fn made(&self) -> BTreeMap<String, usize> {
         let made: Vec<Seen> = self.lockgate.tail("made").await.unwrap();
         let mut times = BTreeMap::new();
         for seen in made {

@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod faulty;
 mod hosts;
+mod kafka_broker;
 mod messages;
 mod operators;
 mod process;
