@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate::model::{Checkpoint, Position};
-use lockgate::transport::Transport;
 
 use crate::bus::{Bus, Stored};
 use crate::setting::{RETRY, Setting};
@@ -46,7 +45,7 @@ pub async fn read(bus: &Bus, setting: &Setting) -> anyhow::Result<All> {
 /// Whether everything that stands in the topics is settled.
 pub async fn cover_all(bus: &Bus, setting: &Setting) -> anyhow::Result<bool> {
     let all = read(bus, setting).await?;
-    let topics = bus.log().topics().await?;
+    let topics = bus.topics().await?;
     let is_covered = |((topic, _), stored): (&(String, String), &Stored)| {
         let info = topics.iter().find(|info| info.name == *topic);
         info.into_iter().flat_map(|info| (0..).zip(&info.partitions)).all(|(index, bounds)| {

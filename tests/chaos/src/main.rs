@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chaos::environment::namespace;
+use chaos::on::On;
 use chaos::run::{Request, chosen, run};
 use chaos::scenario::LONG;
-use chaos::scenarios;
+use chaos::scenarios::{self, why_not};
 use chaos::stage::Tools;
 use clap::Parser;
 
@@ -41,6 +42,9 @@ struct Cli {
 struct Asked {
     /// The scenarios; all where none is named.
     scenarios: Vec<String>,
+    /// Which system of topics the hosts share.
+    #[arg(long, value_enum, default_value_t)]
+    on: On,
     /// What all of them together may take.
     #[arg(long, default_value_t = NonZeroU64::new(LONG).unwrap_or(NonZeroU64::MIN))]
     seconds: NonZeroU64,
@@ -78,10 +82,12 @@ async fn start(cli: Cli) -> ExitCode {
 }
 
 async fn obey(cli: Cli) -> anyhow::Result<()> {
-    let Asked { scenarios: names, seconds, seed, list } = cli.asked;
-    let scenarios = chosen(scenarios::all(), &names)?;
+    let Asked { scenarios: names, on, seconds, seed, list } = cli.asked;
+    let scenarios = chosen(scenarios::all(), &names, on)?;
     if list {
         scenarios.iter().for_each(|scenario| println!("{:<12}  {}", scenario.name(), scenario.about()));
+        let others = scenarios::all().into_iter().filter_map(|other| Some((other.name(), why_not(other.name(), on)?)));
+        others.for_each(|(name, why)| println!("{name:<12}  not on {on}: {why}"));
         return Ok(());
     }
     let (faulty_host, download) = (cli.faulty_host, cli.download);
@@ -91,5 +97,5 @@ async fn obey(cli: Cli) -> anyhow::Result<()> {
     let budget = Duration::from_secs(seconds.get());
     // Short enough to be typed.
     let seed = seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
-    run(&Request { tools, folder, budget, seed, beside: cli.beside }, scenarios).await
+    run(&Request { tools, on, folder, budget, seed, beside: cli.beside }, scenarios).await
 }

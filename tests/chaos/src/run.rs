@@ -11,8 +11,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::scenario::Scenario;
-use crate::stage::{Ending, Stage, Tools};
+use crate::broker::Brokers;
+use crate::on::{Ground, On, Protocol};
+use crate::scenario::{Scenario, Whose};
+use crate::scenarios::why_not;
+use crate::stage::{Ending, Site, Stage, Tools};
 use crate::table;
 
 /// What is asked for.
@@ -20,6 +23,8 @@ use crate::table;
 pub struct Request {
     /// What everything is made with.
     pub tools: Tools,
+    /// Which system of topics the hosts share.
+    pub on: On,
     /// Below it each scenario has a folder, which stays when it fails.
     pub folder: PathBuf,
     /// What all scenarios together may take.
@@ -30,6 +35,12 @@ pub struct Request {
     pub beside: usize,
 }
 
+impl Request {
+    fn at_most(&self) -> Duration {
+        self.on.at_most(self.budget)
+    }
+}
+
 /// What became of one scenario.
 struct Done {
     name: &'static str,
@@ -38,30 +49,40 @@ struct Done {
     took: Duration,
 }
 
-/// Those of the scenarios that are named; all where none is.
-pub fn chosen(all: Vec<Arc<dyn Scenario>>, names: &[String]) -> anyhow::Result<Vec<Arc<dyn Scenario>>> {
+/// Those of the scenarios that are named; where none is, all that there are on this system of topics.
+pub fn chosen(all: Vec<Arc<dyn Scenario>>, names: &[String], on: On) -> anyhow::Result<Vec<Arc<dyn Scenario>>> {
     if let Some(stranger) = names.iter().find(|name| all.iter().all(|scenario| scenario.name() != **name)) {
         let known: Vec<&str> = all.iter().map(|scenario| scenario.name()).collect();
         bail!("no scenario is called `{stranger}`; there are {}", known.join(", "));
     }
-    let is_meant = |scenario: &Arc<dyn Scenario>| names.is_empty() || names.iter().any(|name| name == scenario.name());
+    if let Some((name, why)) = names.iter().find_map(|name| Some((name, why_not(name, on)?))) {
+        bail!("`{name}` is not done on {on}: {why}");
+    }
+    let is_meant = |scenario: &Arc<dyn Scenario>| {
+        let name = scenario.name();
+        names.iter().any(|meant| meant == name) || names.is_empty() && why_not(name, on).is_none()
+    };
     Ok(all.into_iter().filter(is_meant).collect())
 }
 
 /// Runs them, prints a line of each as it ends, and what is wrong behind them. Fails when one does.
 pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow::Result<()> {
     request.tools.compile(&request.folder).await?;
+    let brokers = match request.on {
+        On::Log => None,
+        On::Kafka => Some(Arc::new(Brokers::start().await.context("there is no broker to run on")?)),
+    };
     let (start, room) = (Instant::now(), Arc::new(Semaphore::new(request.beside.max(1))));
     println!("seed {}\n{}", request.seed, table::HEAD);
     let mut running = JoinSet::new();
     for scenario in scenarios {
-        let (request, room) = (request.clone(), room.clone());
+        let (request, room, brokers) = (request.clone(), room.clone(), brokers.clone());
         running.spawn(async move {
             let _room = room.acquire_owned().await;
             let (name, folder) =
                 (scenario.name(), request.folder.join(format!("{}-{}", scenario.name(), request.seed)));
             let began = Instant::now();
-            let ending = run_one(&request, &*scenario, &folder, start + request.budget).await;
+            let ending = run_one(&request, &*scenario, &folder, brokers.as_deref(), start + request.at_most()).await;
             Done { name, folder, ending, took: began.elapsed() }
         });
     }
@@ -83,16 +104,19 @@ pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow
         }
     }
     println!("all in {:.1} s", start.elapsed().as_secs_f64());
-    for (done, wrong) in &failed {
-        println!("\n{} FAILED:", done.name);
-        wrong.iter().for_each(|wrong| println!("  {wrong}"));
-        if let Ok(ending) = &done.ending {
-            println!("  faults: {}", table::faults(&ending.faults));
-        }
-        println!("  kept in {}", done.folder.display());
-        println!("  again: {}", again(request, done.name));
-    }
+    failed.iter().for_each(|(done, wrong)| tell(request, done, wrong));
     if failed.is_empty() { Ok(()) } else { bail!("{} scenarios failed", failed.len()) }
+}
+
+/// Says what is wrong with one.
+fn tell(request: &Request, done: &Done, wrong: &[String]) {
+    println!("\n{} FAILED:", done.name);
+    wrong.iter().for_each(|wrong| println!("  {wrong}"));
+    if let Ok(ending) = &done.ending {
+        println!("  faults: {}", table::faults(&ending.faults));
+    }
+    println!("  kept in {}", done.folder.display());
+    println!("  again: {}", again(request, done.name));
 }
 
 fn wrong(ending: &anyhow::Result<Ending>) -> Vec<String> {
@@ -104,21 +128,65 @@ fn wrong(ending: &anyhow::Result<Ending>) -> Vec<String> {
 
 /// The command that does the same again.
 fn again(request: &Request, name: &str) -> String {
-    format!("cargo xtask chaos {name} --seconds {} --seed {}", request.budget.as_secs(), request.seed)
+    let on = if request.on == On::default() { String::new() } else { format!("--on {} ", request.on) };
+    format!("cargo xtask chaos {on}{name} --seconds {} --seed {}", request.budget.as_secs(), request.seed)
+}
+
+/// Where a scenario takes place. Starts its broker, where it has one of its own.
+async fn site(
+    request: &Request,
+    scenario: &dyn Scenario,
+    folder: &Path,
+    brokers: Option<&Brokers>,
+) -> anyhow::Result<Site> {
+    let folder = folder.to_owned();
+    let Some(brokers) = brokers else { return Ok(Site { ground: Ground::Log(folder.clone()), folder, broker: None }) };
+    let own = match scenario.broker() {
+        Whose::Shared => None,
+        Whose::Own => Some(brokers.another().await?),
+    };
+    let broker = own.as_ref().map_or(brokers.shared(), |own| own.bootstrap()).to_owned();
+    let protocol = Protocol::by_chance(request.seed, scenario.name());
+    Ok(Site { folder, ground: Ground::Kafka { broker, prefix: scenario.name().to_owned(), protocol }, broker: own })
 }
 
 async fn run_one(
     request: &Request,
     scenario: &dyn Scenario,
     folder: &Path,
+    brokers: Option<&Brokers>,
     deadline: Instant,
 ) -> anyhow::Result<Ending> {
     let extent = scenario.extents().within(request.budget);
     let setting = scenario.setting_by(&mut ChaCha8Rng::seed_from_u64(request.seed));
-    let mut stage = Stage::set(&request.tools, folder, setting, extent, request.seed).await?;
+    let site = site(request, scenario, folder, brokers).await?;
+    let mut stage = Stage::set(&request.tools, site, setting, extent, request.seed).await?;
     let outcome = match tokio::time::timeout_at(deadline, scenario.run(&mut stage)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(anyhow::anyhow!("the {:?} for all scenarios are over", request.budget)),
+        Err(_) => Err(anyhow::anyhow!("the {:?} for all scenarios are over", request.at_most())),
     };
     stage.end(outcome).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenarios;
+
+    #[test]
+    fn what_is_chosen_is_done_on_that_system() {
+        let chosen = |names: &[&str], on| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let chosen = chosen(scenarios::all(), &names, on).map_err(|error| error.to_string())?;
+            Ok(chosen.iter().map(|scenario| scenario.name()).collect::<Vec<_>>())
+        };
+        let everything = |on| chosen(&[], on).unwrap();
+        assert!(everything(On::Log).contains(&"steal") && !everything(On::Log).contains(&"outage"));
+        assert!(everything(On::Kafka).contains(&"outage") && !everything(On::Kafka).contains(&"steal"));
+        assert_eq!(chosen(&["kill"], On::Kafka), Ok(vec!["kill"]));
+        let refused: String = chosen(&["outage"], On::Log).unwrap_err();
+        assert!(refused.starts_with("`outage` is not done on log: "), "{refused}");
+        let strange = chosen(&["kil"], On::Log).unwrap_err();
+        assert!(strange.starts_with("no scenario is called `kil`"), "{strange}");
+    }
 }

@@ -31,6 +31,11 @@ pub trait Scenario: Send + Sync {
         self.setting()
     }
 
+    /// Which broker it needs, where it runs on one.
+    fn broker(&self) -> Whose {
+        Whose::Shared
+    }
+
     /// Starts hosts, sends messages, does faults. When it returns nothing more goes wrong: the frame waits until
     /// everything has drained, with the hosts that are there and with one at least. An error is a failure.
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()>;
@@ -50,6 +55,15 @@ pub trait Fault: Send + Sync {
     /// Does it, and undoes what would keep hosts from going on. Whatever it lets run again it has to
     /// [allow](Stage::allow_repeats) before.
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()>;
+}
+
+/// Whose the broker is that a scenario runs on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// That of other scenarios too.
+    Shared,
+    /// Its own: it does something to it.
+    Own,
 }
 
 /// How long a scenario is, at both ends of what is asked for.

@@ -1,6 +1,5 @@
-//! What the hosts of a scenario run: pipelines on one log, as a spec. Pure.
+//! What the hosts of a scenario run: pipelines on topics that they share, as a spec. Pure.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use crate::message::TRIES;
+use crate::on::Ground;
 
 /// The topic of everything that is made.
 pub const MADE: &str = "made";
@@ -77,7 +77,7 @@ pub struct Setting {
     pub poll: Duration,
     /// How long parked messages wait.
     pub delay: Duration,
-    /// The folder of the log; relative to the scenario's own.
+    /// The folder of the log, where they run on one; relative to the scenario's own.
     pub bus: String,
 }
 
@@ -124,32 +124,21 @@ impl Setting {
     }
 
     /// The spec, with the component that does what messages say.
-    pub fn spec(&self, component: &Path) -> String {
-        let ms = Duration::as_millis;
-        let mut spec = format!(
-            "lockgate: 1\ntransports:\n  {BUS}:\n    log: {{ path: {} }}\n    lease: {}ms\n    poll: {}ms\n    topics:\n",
-            self.bus,
-            ms(&self.lease),
-            ms(&self.poll)
-        );
-        for (topic, partitions) in self.topics() {
-            let _ = writeln!(spec, "      {topic}: {{ create: {{ partitions: {partitions} }} }}");
-        }
-        let _ = writeln!(spec, "plugins: {{ faulty: {{ component: \"{}\" }} }}\npipelines:", component.display());
-        for shape in &self.pipelines {
-            spec.push_str(&self.pipeline(*shape));
-        }
+    pub fn spec(&self, ground: &Ground, component: &Path) -> String {
+        let mut spec = format!("lockgate: 1\n{}", ground.transport(self));
+        spec.push_str(&format!("plugins: {{ faulty: {{ component: \"{}\" }} }}\npipelines:\n", component.display()));
+        self.pipelines.iter().for_each(|shape| spec.push_str(&self.pipeline(ground, *shape)));
         spec
     }
 
-    fn pipeline(&self, shape: Shape) -> String {
+    fn pipeline(&self, ground: &Ground, shape: Shape) -> String {
         let (order, overtake) = match shape.order {
             Order::Free => ("none", ""),
             Order::Key => ("key", ", overtake: allowed"),
         };
         format!(
             "  {name}:
-    from: {{ topic: {topic}, start: earliest }}
+    from: {{ topic: {topic}, group: {group}, start: earliest }}
     plugin: faulty
     to: {{ out: {{ topic: {MADE} }} }}
     concurrency: {concurrency}
@@ -164,6 +153,7 @@ impl Setting {
 ",
             name = shape.name(),
             topic = shape.topic(),
+            group = ground.group(&shape.name()),
             in_flight = self.in_flight,
             delay = self.delay.as_millis(),
             concurrency = self.concurrency,
@@ -179,14 +169,19 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::on::Protocol;
 
     #[test]
     fn the_spec_is_one_that_the_checker_takes() {
+        let kafka = |protocol| Ground::Kafka { broker: "127.0.0.1:9092".into(), prefix: "kill".into(), protocol };
+        let grounds = [Ground::Log("/folder".into()), kafka(Protocol::Classic), kafka(Protocol::Consumer)];
         let mut random = ChaCha8Rng::seed_from_u64(0);
         for setting in (0..100).map(|_| Setting::default().varied(&mut random)).chain([Setting::default()]) {
-            let loaded = spec::load_str(&setting.spec(Path::new("/faulty.wasm")), &|_| None).unwrap();
-            let checked = spec::check(&loaded, &Descriptions::default());
-            checked.unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(Colour::Never)));
+            for ground in &grounds {
+                let loaded = spec::load_str(&setting.spec(ground, Path::new("/faulty.wasm")), &|_| None).unwrap();
+                let checked = spec::check(&loaded, &Descriptions::default());
+                checked.unwrap_or_else(|diagnostics| panic!("{}", diagnostics.render(Colour::Never)));
+            }
         }
     }
 }

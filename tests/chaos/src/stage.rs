@@ -1,4 +1,4 @@
-//! Where a scenario takes place: hosts, their log, the load, and the oracle that follows. Gives scenarios what they do
+//! Where a scenario takes place: hosts, their topics, the load, and the oracle that follows. Gives scenarios what they do
 //! faults with.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::broker::OwnBroker;
 use crate::bus::Bus;
 use crate::checkpoints;
 use crate::fleet::Fleet;
@@ -21,6 +22,7 @@ use crate::found::Found;
 use crate::ledger::Ledger;
 use crate::load::{self, Load, Pace, Until};
 use crate::message::{Name, Sent};
+use crate::on::{Ground, On};
 use crate::oracle::{Oracle, Place, Standing, Verdict};
 use crate::scenario::{Extent, Fault};
 use crate::setting::{DEAD, MADE, RETRY, Setting, Shape};
@@ -53,6 +55,16 @@ impl Tools {
     }
 }
 
+/// What a stage is set on.
+pub struct Site {
+    /// The scenario's folder, which is made anew.
+    pub folder: PathBuf,
+    /// Where its topics are.
+    pub ground: Ground,
+    /// The broker that they are on, where the scenario has one of its own.
+    pub broker: Option<OwnBroker>,
+}
+
 /// A scenario's place.
 pub struct Stage {
     /// The hosts.
@@ -77,6 +89,7 @@ pub struct Stage {
     notes: Vec<String>,
     /// Ends when the stage is dropped.
     followers: JoinSet<()>,
+    broker: Option<OwnBroker>,
 }
 
 /// What became of a scenario.
@@ -95,28 +108,31 @@ pub struct Ending {
 }
 
 impl Stage {
-    /// Makes the log and the spec in a folder, which is made anew.
+    /// Makes the topics and the spec.
     pub async fn set(
         tools: &Tools,
-        folder: &Path,
-        setting: Setting,
+        site: Site,
+        mut setting: Setting,
         extent: Extent,
         seed: u64,
     ) -> anyhow::Result<Self> {
+        let Site { folder, ground, broker } = site;
+        setting.lease = ground.lease(setting.lease);
         if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
         }
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let spec = folder.join("spec.yaml");
-        let bus = Arc::new(Bus::open(folder, &setting).await?);
+        let notes = ground.note().into_iter().collect();
+        let bus = Arc::new(Bus::open(ground, &setting).await?);
         let ledger = Arc::new(Ledger::new(Oracle::new(&setting)));
         let mut stage = Self {
-            fleet: Fleet::new(Lockgate::new(tools.program.clone(), folder, &[spec]), folder),
+            fleet: Fleet::new(Lockgate::new(tools.program.clone(), &folder, &[spec]), &folder),
             extent,
             random: ChaCha8Rng::seed_from_u64(seed),
             patience: Duration::from_secs(30),
             seed,
-            folder: folder.to_owned(),
+            folder,
             tools: tools.clone(),
             bus,
             ledger,
@@ -124,8 +140,9 @@ impl Stage {
             faults: BTreeMap::new(),
             last_fault: Instant::now(),
             findings: Arc::default(),
-            notes: Vec::new(),
+            notes,
             followers: JoinSet::new(),
+            broker,
             setting,
         };
         stage.write_spec()?;
@@ -136,7 +153,7 @@ impl Stage {
     /// Writes the spec as the setting is now, for hosts that start from now on.
     pub fn write_spec(&mut self) -> anyhow::Result<()> {
         let file = self.folder.join("spec.yaml");
-        fs::write(&file, self.setting.spec(&self.tools.component))
+        fs::write(&file, self.setting.spec(self.bus.ground(), &self.tools.component))
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
@@ -150,7 +167,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The scenario's folder: spec, log, and what hosts logged.
+    /// The scenario's folder: spec, log where the hosts run on one, and what hosts logged.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -160,7 +177,17 @@ impl Stage {
         &self.tools
     }
 
-    /// The log that the hosts share.
+    /// Which system of topics the hosts share.
+    pub fn on(&self) -> On {
+        self.bus.ground().on()
+    }
+
+    /// The broker that this scenario has for itself.
+    pub fn broker(&self) -> anyhow::Result<OwnBroker> {
+        self.broker.clone().context("the scenario has no broker of its own")
+    }
+
+    /// The topics that the hosts share.
     pub fn bus(&self) -> &Arc<Bus> {
         &self.bus
     }
@@ -215,6 +242,14 @@ impl Stage {
     pub async fn breathe(&mut self, most: Duration) {
         let wait = most.mul_f64(self.random.random());
         tokio::time::sleep(wait).await;
+    }
+
+    /// Waits for some time; fails when a host ends that nobody told to.
+    pub async fn stand(&mut self, time: Duration) -> anyhow::Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(()),
+            why = self.fleet.until_one_ends() => Err(why),
+        }
     }
 
     /// Does a fault, and counts it.

@@ -36,6 +36,6 @@ impl Scenario for Mixed {
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
         Station::surround(stage)?;
         schedule::begin(stage, 2)?;
-        schedule::throughout(stage, &super::mixed()).await
+        schedule::throughout(stage, &super::mixed(stage.on())).await
     }
 }

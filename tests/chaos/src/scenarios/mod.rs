@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use crate::faults;
+use crate::on::On;
 use crate::scenario::{Fault, Scenario};
 
 mod churn;
 mod environment;
 mod kill;
 mod mixed;
+mod outage;
 mod pause;
 mod schedule;
 mod steal;
@@ -23,12 +25,57 @@ pub fn all() -> Vec<Arc<dyn Scenario>> {
         Arc::new(pause::Pause),
         Arc::new(kill::Kill),
         Arc::new(steal::Steal),
+        Arc::new(outage::Outage),
         Arc::new(stop::Stop),
     ];
     process.into_iter().chain(environment::all()).collect()
 }
 
-/// What `mixed` may do.
-pub fn mixed() -> Vec<Box<dyn Fault>> {
-    faults::all().into_iter().chain(environment::faults()).collect()
+/// What `mixed` may do on one system of topics.
+pub fn mixed(on: On) -> Vec<Box<dyn Fault>> {
+    let all = faults::all().into_iter().chain(environment::faults());
+    all.filter(|fault| why_not(fault.name(), on).is_none()).collect()
+}
+
+/// Why a scenario or a fault is not done on one system of topics; none where it is.
+pub fn why_not(name: &str, on: On) -> Option<&'static str> {
+    ONLY.iter().find(|(only, there, _)| *only == name && *there != on).map(|(.., why)| *why)
+}
+
+/// What is done on one system of topics only, and why not on the other: scenarios first, then faults.
+const ONLY: [(&str, On, &str); 8] = [
+    ("steal", On::Log, "no broker takes a partition from a member that lives and says so"),
+    ("writer", On::Log, "it holds the database of the log"),
+    ("disk-full", On::Log, "it fills the disk of the log"),
+    ("origin", On::Log, "its files are fetched over logs, whatever the hosts beside run on"),
+    ("outage", On::Kafka, "a log is no process that could end"),
+    (
+        "freeze",
+        On::Log,
+        "one that stands still holds its whole group up until its session ends, longer than a stop may take",
+    ),
+    ("bury", On::Log, "no broker takes a partition from a member that lives and says so"),
+    ("writer held", On::Log, "it holds the database of the log"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_on_one_system_only_is_there() {
+        let scenarios: Vec<&str> = all().iter().map(|scenario| scenario.name()).collect();
+        let faults: Vec<&str> = faults::all().iter().chain(&environment::faults()).map(|fault| fault.name()).collect();
+        for (name, ..) in ONLY {
+            assert!(scenarios.contains(&name) || faults.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_done_on_a_log_only_is_not_mixed_into_what_a_broker_sees() {
+        let names = |on| mixed(on).iter().map(|fault| fault.name()).collect::<Vec<_>>();
+        assert!(names(On::Log).contains(&"bury") && names(On::Log).contains(&"writer held"));
+        assert!(!names(On::Kafka).contains(&"bury") && !names(On::Kafka).contains(&"writer held"));
+        assert!(names(On::Kafka).contains(&"kill"));
+    }
 }
