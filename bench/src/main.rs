@@ -6,7 +6,7 @@
 //! | `rows` | what is measured, by name |
 //! | `rounds` | runs that take turns; medians |
 //! | `subject` | messages, plugins, pipelines |
-//! | `program` | the real program, and what it is held against: hosts, topics, the origin of files, the plain loop |
+//! | `program` | the real program, and what it is held against: hosts, topics, a Kafka broker, the origin of files, the plain loops |
 //! | `cost`, `process` | time, CPU and memory, of this process and of others |
 //! | `figure`, `table` | numbers with units; how they stand to their bars |
 //! | `machine` | what it ran on |
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> anyhow::Result<()> {
         if self.list {
-            rows::ROWS.iter().for_each(|row| println!("{:<12} {}", row.name, row.about));
+            rows::ROWS.iter().for_each(|row| println!("{:<13} {}", row.name, row.about));
             return Ok(());
         }
         let rows = rows::chosen(&self.rows)?;

@@ -1,9 +1,10 @@
 //! What another process costs, as `/proc` tells it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 /// CPU time of another process so far, over all its threads; in steps of a clock tick, usually 10 ms.
 pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
@@ -19,6 +20,36 @@ fn ticks(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let field = |index: usize| fields.get(index)?.parse::<u64>().ok();
     Some(field(11)? + field(12)?)
+}
+
+/// CPU time of another process by thread, in nanoseconds: for what takes too little to be told in ticks. A thread that
+/// ended takes its time with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Threads(BTreeMap<u32, u64>);
+
+impl Threads {
+    /// So far.
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
+        let folder = format!("/proc/{pid}/task");
+        let threads = fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
+        let mut times = BTreeMap::new();
+        for thread in threads {
+            let thread = thread?;
+            // One that ended in this moment has nothing to tell.
+            let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let id = thread.file_name().to_string_lossy().parse();
+            let time = text.split_whitespace().next().and_then(|time| time.parse().ok());
+            let (Ok(id), Some(time)) = (id, time) else { bail!("{folder} is not as expected: {text:?}") };
+            times.insert(id, time);
+        }
+        Ok(Self(times))
+    }
+
+    /// What was taken since then.
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        let taken = |(id, time): (&u32, &u64)| time.saturating_sub(before.0.get(id).copied().unwrap_or_default());
+        Duration::from_nanos(self.0.iter().map(taken).sum())
+    }
 }
 
 /// Bytes of memory that a process has in RAM now.
@@ -45,6 +76,22 @@ fn kibibytes(status: &str, field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_threads_is_that_of_each_since_then_and_all_of_new_ones() {
+        let (before, after) = (Threads([(1, 5), (2, 70)].into()), Threads([(1, 9), (3, 30)].into()));
+        assert_eq!(after.since(&before), Duration::from_nanos(34));
+    }
+
+    #[test]
+    fn what_this_process_computes_is_in_its_threads() {
+        let before = Threads::of(std::process::id()).unwrap();
+        let mut turns = 0_u64;
+        while Threads::of(std::process::id()).unwrap() == before {
+            turns = std::hint::black_box(turns + 1);
+        }
+        assert!(Threads::of(std::process::id()).unwrap().since(&before) > Duration::ZERO, "after {turns} turns");
+    }
 
     #[test]
     fn ticks_are_read_behind_any_name() {

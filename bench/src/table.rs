@@ -15,6 +15,8 @@ pub(crate) enum Bar {
     RatioAtMost(f64),
     /// So many times the baseline at least.
     RatioAtLeast(f64),
+    /// More than the baseline by this at most.
+    MoreAtMost(Figure),
     /// Nothing: it stands here for comparison.
     Open,
 }
@@ -66,11 +68,17 @@ impl Line {
             Bar::AtLeast(bar) => (self.figure.value(), bar.value(), false),
             Bar::RatioAtMost(bar) => (ratio.unwrap_or(f64::INFINITY), bar, true),
             Bar::RatioAtLeast(bar) => (ratio.unwrap_or(0.0), bar, false),
+            Bar::MoreAtMost(bar) => (self.more().unwrap_or(f64::INFINITY), bar.value(), true),
             Bar::Open => return Standing::Open,
         };
         let over = (value - bar) / bar;
         let beyond = if most { over } else { -over };
         if beyond <= 0.0 { Standing::Reached(-beyond) } else { Standing::Missed(beyond) }
+    }
+
+    /// By how much it is above the baseline.
+    fn more(&self) -> Option<f64> {
+        self.baseline.as_ref().map(|baseline| self.figure.value() - baseline.figure.value())
     }
 
     fn cells(&self) -> [String; 6] {
@@ -92,6 +100,7 @@ fn bar(bar: Bar) -> String {
         Bar::AtLeast(figure) => format!("≥ {figure}"),
         Bar::RatioAtMost(ratio) => format!("≤ {ratio}x"),
         Bar::RatioAtLeast(ratio) => format!("≥ {ratio}x"),
+        Bar::MoreAtMost(figure) => format!("≤ baseline + {figure}"),
         Bar::Open => "-".into(),
     }
 }
@@ -160,13 +169,17 @@ mod tests {
         assert_eq!(standing(Bar::AtLeast(Figure::Seconds(4.0))), Standing::Missed(0.25));
         assert_eq!(standing(Bar::RatioAtMost(2.0)), Standing::Reached(0.25));
         assert_eq!(standing(Bar::RatioAtLeast(1.0)), Standing::Reached(0.5));
+        assert_eq!(standing(Bar::MoreAtMost(Figure::Seconds(4.0))), Standing::Reached(0.75));
+        assert_eq!(standing(Bar::MoreAtMost(Figure::Seconds(0.5))), Standing::Missed(1.0));
         assert_eq!(standing(Bar::Open), Standing::Open);
     }
 
     #[test]
-    fn a_ratio_without_a_baseline_is_missed() {
-        let line = Line { baseline: None, ..line(3.0, 1.5, Bar::RatioAtMost(2.0)) };
-        assert_eq!(line.standing(), Standing::Missed(f64::INFINITY));
+    fn what_is_compared_with_a_baseline_that_is_not_there_is_missed() {
+        for bar in [Bar::RatioAtMost(2.0), Bar::MoreAtMost(Figure::Seconds(2.0))] {
+            let line = Line { baseline: None, ..line(3.0, 1.5, bar) };
+            assert_eq!(line.standing(), Standing::Missed(f64::INFINITY));
+        }
     }
 
     #[test]

@@ -16,15 +16,15 @@ use crate::rounds::median;
 use crate::table::{Bar, Line};
 
 /// Chains of a download and an upload.
-const CHAINS: usize = 9;
+pub(super) const CHAINS: usize = 9;
 /// How long it may take until each has done its message.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the host has been left alone before it is looked at.
-const SETTLED: Duration = Duration::from_secs(10);
+pub(super) const SETTLED: Duration = Duration::from_secs(10);
 /// How long it is looked at.
-const LOOK: Duration = Duration::from_secs(30);
+pub(super) const LOOK: Duration = Duration::from_secs(30);
 /// The most runs: nothing is compared, and what an idle host takes hardly differs.
-const MOST_RUNS: usize = 3;
+pub(super) const MOST_RUNS: usize = 3;
 
 /// What an idle host takes.
 struct Idle {
@@ -51,9 +51,10 @@ pub(crate) fn run(setup: &Setup) -> anyhow::Result<Vec<Line>> {
 
 async fn idle(site: &Site<'_>) -> anyhow::Result<Idle> {
     let folder = site.folder()?;
-    let mut host = Host::start(site, folder.path(), &spec(site, folder.path()))?;
+    let log = format!("log: {{ path: {} }}", quoted(&folder.path().join("bus")));
+    let mut host = Host::start(site, folder.path(), &spec(site, folder.path(), &log, ""))?;
     let bus = Bus::open(&folder.path().join("bus"))?;
-    let url = site.origin.url(Asked { wait: Duration::ZERO, bytes: 100 << 10 }, "file.pdf");
+    let url = url(site);
     for chain in 0..CHAINS {
         bus.publish(&format!("pending-{chain}"), vec![task(chain, &url)]).await?;
     }
@@ -69,14 +70,20 @@ async fn idle(site: &Site<'_>) -> anyhow::Result<Idle> {
     Ok(Idle { memory, cores })
 }
 
-fn spec(site: &Site<'_>, folder: &Path) -> String {
+/// The file that each pipeline moves.
+pub(super) fn url(site: &Site<'_>) -> String {
+    site.origin.url(Asked { wait: Duration::ZERO, bytes: 100 << 10 }, "file.pdf")
+}
+
+/// The pipelines on a transport, given as YAML, by topics whose names begin with `named`.
+pub(super) fn spec(site: &Site<'_>, folder: &Path, transport: &str, named: &str) -> String {
     let place = |name: &str| quoted(&folder.join(name));
-    let (bus, cache, lake) = (place("bus"), place("cache"), place("lake"));
+    let (cache, lake) = (place("cache"), place("lake"));
     let (download, upload) = (quoted(&site.setup.download), quoted(&site.setup.upload));
     let origin = site.origin.base();
     let mut spec = format!(
         r#"lockgate: 1
-transports: {{ bus: {{ log: {{ path: {bus} }} }} }}
+transports: {{ bus: {{ {transport} }} }}
 stores: {{ cache: {{ directory: {{ path: {cache} }} }}, lake: {{ directory: {{ path: {lake} }} }} }}
 endpoints: {{ media: {{ allow: ["{origin}"], allow_addresses: ["127.0.0.0/8"] }} }}
 plugins: {{ download: {{ component: {download} }}, upload: {{ component: {upload} }} }}
@@ -88,18 +95,18 @@ pipelines:
             spec,
             r#"
   download-{chain}:
-    from: {{ topic: pending-{chain} }}
+    from: {{ topic: {named}pending-{chain}, start: earliest }}
     plugin: download
     grants: {{ endpoints: [media], stores: [cache] }}
     config: {{ domain: claimx, endpoint: media, store: cache }}
-    to: {{ cached: {{ topic: cached-{chain} }} }}
+    to: {{ cached: {{ topic: {named}cached-{chain} }} }}
     dead_letter: {{ topic: {DEAD} }}
   upload-{chain}:
-    from: {{ topic: cached-{chain} }}
+    from: {{ topic: {named}cached-{chain}, start: earliest }}
     plugin: upload
     grants: {{ stores: [cache, lake] }}
     config: {{ domain: claimx, cache: cache, store: lake }}
-    to: {{ results: {{ topic: results-{chain} }}, downloads: {{ topic: pending-{chain} }} }}
+    to: {{ results: {{ topic: {named}results-{chain} }}, downloads: {{ topic: {named}pending-{chain} }} }}
     dead_letter: {{ topic: {DEAD} }}
 "#
         );

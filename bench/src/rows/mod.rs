@@ -4,6 +4,7 @@ mod core;
 mod files;
 mod giant;
 mod idle;
+mod kafka;
 mod log;
 mod platform;
 mod waits;
@@ -43,6 +44,22 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "giant", about: "files of 1 GiB, beside a plain loop, and the memory that they take", run: giant::run },
     Row { name: "platform", about: "the platform's load: events as they come, and a backlog", run: platform::run },
     Row { name: "idle", about: "what 18 idle pipelines take", run: idle::run },
+    Row { name: "kafka", about: "Kafka to plugin to Kafka, beside bare rdkafka", run: kafka::run_pass },
+    Row {
+        name: "kafka-waits",
+        about: "messages from Kafka that wait in the plugin, in each order, beside a bare loop",
+        run: kafka::run_waits,
+    },
+    Row {
+        name: "kafka-backlog",
+        about: "the memory of a host that is 1,000,000 messages behind",
+        run: kafka::run_backlog,
+    },
+    Row {
+        name: "kafka-idle",
+        about: "what 18 idle pipelines on Kafka take, beside as many bare clients",
+        run: kafka::run_idle,
+    },
     Row { name: "flat", about: "the CPU of a message over partitions and messages in flight", run: core::run_flat },
 ];
 
