@@ -8,25 +8,23 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use serde::Serialize;
-use tracing::debug;
 
 use crate::admin::{About, Served};
 use crate::egress::Http;
 use crate::flow::dead_letter::Maker;
-use crate::flow::snapshot::Snapshot;
 use crate::flow::supervisor::{Handle, supervise};
 use crate::model::{Secret, Secrets};
 use crate::plugin::{Binding, Description};
 use crate::spec::plan::{self, Missing, Pipeline, SecretSource, TransportKind};
 use crate::spec::{self, Descriptions, Diagnostics, Loaded, Plan};
 use crate::storage::Stores;
-use crate::transport::TopicInfo;
 
 #[cfg(feature = "wasm")]
 mod components;
 #[cfg(not(feature = "wasm"))]
 #[path = "assemble/without_components.rs"]
 mod components;
+mod left;
 mod opening;
 mod spill;
 mod surroundings;
@@ -261,41 +259,6 @@ impl Host {
         });
         served.collect()
     }
-
-    /// Whether these pipelines have settled everything that their topics hold now. When a topic cannot be asked, no.
-    pub async fn has_read_everything(&self, snapshots: &[&Snapshot]) -> bool {
-        let mut topics: BTreeMap<&str, Vec<TopicInfo>> = BTreeMap::new();
-        for name in self.transports.names() {
-            let asked = async { self.transports.get(name).await?.topics().await };
-            match asked.await {
-                Ok(infos) => topics.insert(name, infos),
-                Err(error) => {
-                    debug!(transport = name, %error, "cannot tell yet whether everything is read");
-                    return false;
-                }
-            };
-        }
-        snapshots.iter().all(|snapshot| {
-            let reads = self.reads.get(&snapshot.pipeline).map(Vec::as_slice).unwrap_or_default();
-            has_read(snapshot, |topic| {
-                let from = reads.iter().find(|from| *from.topic == *topic)?;
-                topics.get(from.transport.as_str())?.iter().find(|info| info.name == topic)
-            })
-        })
-    }
-}
-
-/// Whether a pipeline has settled everything that its partitions hold, but what is parked and not due: where a head is
-/// held back, so is everything behind it. A partition has a checkpoint once it is ours.
-fn has_read<'i>(snapshot: &Snapshot, info: impl Fn(&str) -> Option<&'i TopicInfo>) -> bool {
-    !snapshot.partitions.is_empty()
-        && snapshot.partitions.iter().all(|state| {
-            let topic = info(&state.partition.topic);
-            let index = usize::try_from(state.partition.index).unwrap_or(usize::MAX);
-            let end = topic.and_then(|topic| topic.partitions.get(index)).map(|info| info.end);
-            let base = state.checkpoint.as_ref().map(|checkpoint| checkpoint.base().0);
-            state.due.is_some() || base.zip(end).is_some_and(|(base, end)| base >= end - 1)
-        })
 }
 
 #[cfg(test)]

@@ -7,13 +7,12 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 
 use super::*;
-use crate::flow::in_flight::PartitionState;
 use crate::flow::pipeline::{Parts, Settings};
-use crate::flow::snapshot::State;
+use crate::flow::snapshot::{Snapshot, State};
 use crate::flow::supervisor::OpenError;
-use crate::model::{Checkpoint, Clock, Message, Outcome, Partition, Position, Timestamp, Verdict};
+use crate::model::{Checkpoint, Clock, Message, Outcome, Partition, Position, Verdict};
 use crate::plugin::{Attempt, CallError, Plugin};
-use crate::transport::PartitionInfo;
+use crate::transport::{Commit, Rooms, SourceEvent, Subscription};
 
 struct Idle;
 
@@ -202,22 +201,6 @@ async fn looking_tells_what_is_there_and_makes_nothing() {
     assert_eq!(reach(&plan, "one"), Reach::Now);
 }
 
-#[test]
-fn everything_is_read_when_the_base_is_the_last_message() {
-    let read_but = |checkpoint: Option<Checkpoint>, end, due| {
-        let partition = Partition::new("claims", 0);
-        let state = PartitionState { partition, checkpoint, unsettled: 0, oldest: None, lag: Some(0), due };
-        let snapshot = Snapshot { partitions: vec![state], ..Snapshot::empty("p".into(), State::Running) };
-        let info = TopicInfo { name: "claims".into(), partitions: vec![PartitionInfo { first: 0, end }] };
-        has_read(&snapshot, |topic| Some(&info).filter(|info| info.name == topic))
-    };
-    let read = |checkpoint, end| read_but(checkpoint, end, None);
-    let base = |base| Some(Checkpoint::plain(Position(base)));
-    assert!(read(base(6), 7) && read(base(-1), 0));
-    assert!(!read(base(5), 7) && !read(None, 7) && !read(None, 0));
-    assert!(read_but(base(5), 7, Some(Timestamp(60_000))), "the rest is parked");
-}
-
 /// A plugin that fails so many times with each message, and then is done. Keeps what it was called with.
 struct Failing {
     failures: u32,
@@ -320,4 +303,39 @@ async fn a_message_that_passes_in_its_second_round_is_done_and_leaves_no_letter(
         assert_eq!((calls.len(), minutes), (3, 5));
         assert_eq!((letter, last.counts.done, last.counts.parked), (None, 1, 1));
     }
+}
+
+#[tokio::test]
+async fn what_another_host_of_the_group_has_not_settled_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = two_logs(folder.path());
+    let transports = transports(&plan);
+    let reads = plan.pipelines["p"].reads();
+    let (topic, group) = (reads[0].topic.clone(), reads[0].group.clone());
+    let host = Host { handles: vec![], reads: [("p".into(), reads.clone())].into(), transports, abouts: [].into() };
+    let nothing = Snapshot::empty("p".into(), State::Running);
+    let sink = host.transports.sink("one", &topic).await.unwrap();
+    let log = host.transports.get("one").await.unwrap();
+    let subscription = Subscription {
+        topic: topic.clone(),
+        group,
+        start: reads[0].start,
+        on_lost_position: reads[0].on_lost_position,
+    };
+    let mut other = log.source(&subscription).await.unwrap();
+    assert!(host.has_read_everything(&[&nothing]).await, "there is no message");
+    let record = crate::model::Record { payload: "claim 7".into(), partition: Some(0), ..Default::default() };
+    let written = sink.write(vec![record]).await.remove(0).unwrap();
+    assert!(!host.has_read_everything(&[&nothing]).await);
+    let epoch = loop {
+        if let SourceEvent::Assigned(assigned) = other.next(&Rooms::default()).await {
+            let of = assigned.into_iter().find(|assignment| assignment.partition.index == 0);
+            if let Some(assignment) = of {
+                break assignment.epoch;
+            }
+        }
+    };
+    let checkpoint = Checkpoint::plain(written.position);
+    other.commit(vec![Commit { partition: Partition::new(topic, 0), epoch, checkpoint }]).await.unwrap();
+    assert!(host.has_read_everything(&[&nothing]).await);
 }

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::place::{SpecFiles, look};
-use super::status::lag;
 use super::table::Table;
 use super::{Ended, Failure, answer};
 use crate::assemble;
@@ -144,7 +143,7 @@ fn row(
         highest: stored.map(|checkpoint| checkpoint.highest().0),
         unsettled: unsettled.iter().map(|Position(offset)| *offset).collect(),
         bytes: stored.map(|checkpoint| checkpoint.encode().len()),
-        lag: lag(info, stored, from.start),
+        lag: info.lag(stored, from.start),
     }
 }
 

@@ -395,12 +395,12 @@ impl InFlight {
         self.totals.new + self.totals.due + self.totals.heads
     }
 
-    /// Whether something is unsettled, known to be unread, or due. What stands behind a head that is not due is
-    /// parked too.
+    /// Whether something is unsettled, known to be unread, or due in these partitions, where there are any. What stands
+    /// behind a head that is not due is parked too.
     pub fn idle(&self) -> Idle {
         let waits = |assigned: &Assigned| !assigned.heads.is_empty();
         let is_idle = |assigned: &Assigned| assigned.startable() == 0 && (waits(assigned) || assigned.lag == Some(0));
-        if self.partitions.is_empty() || !self.partitions.values().all(is_idle) {
+        if !self.partitions.values().all(is_idle) {
             return Idle::No;
         }
         if self.partitions.values().any(waits) { Idle::ButParked } else { Idle::Yes }

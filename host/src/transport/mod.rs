@@ -22,6 +22,7 @@ pub mod kafka;
 #[cfg(not(feature = "kafka"))]
 #[path = "kafka/without_client.rs"]
 pub mod kafka;
+mod lag;
 pub mod log;
 pub mod memory;
 mod open;
