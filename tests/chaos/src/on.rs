@@ -113,7 +113,7 @@ impl Ground {
         match self {
             Self::Log(_) => wanted,
             Self::Kafka { protocol: Protocol::Classic, .. } => wanted.max(SHORTEST_SESSION),
-            Self::Kafka { protocol: Protocol::Consumer, .. } => BROKERS_SESSION,
+            Self::Kafka { protocol: Protocol::Consumer, .. } => xtask::kafka::SESSION,
         }
     }
 
@@ -141,8 +141,6 @@ impl Ground {
 /// The shortest session that is no host's end merely because the machine is busy: each of its groups tells the broker by
 /// a thread of its own that it lives, a hundred of them and more on one machine.
 const SHORTEST_SESSION: Duration = Duration::from_secs(3);
-/// How long the broker waits for a member of a group that agrees as it says.
-const BROKERS_SESSION: Duration = Duration::from_secs(2);
 /// A member says so often within its session that it lives.
 const BEATS: u32 = 6;
 
@@ -195,7 +193,7 @@ mod tests {
         let lease = |protocol, seconds| ground(protocol).lease(Duration::from_secs(seconds));
         assert_eq!(lease(Protocol::Classic, 6), Duration::from_secs(6));
         assert_eq!(lease(Protocol::Classic, 1), SHORTEST_SESSION);
-        assert_eq!(lease(Protocol::Consumer, 6), BROKERS_SESSION);
+        assert_eq!(lease(Protocol::Consumer, 6), xtask::kafka::SESSION);
         assert!(!ground(Protocol::Consumer).transport(&Setting::default()).contains("session"));
     }
 

@@ -56,6 +56,17 @@ impl Host {
         Ok(())
     }
 
+    /// Waits for what the host brings about, and fails when it ends before or takes too long.
+    pub async fn until<T>(&mut self, done: impl Future<Output = T>) -> anyhow::Result<T> {
+        let ended = tokio::select! {
+            biased;
+            done = done => return Ok(done),
+            ended = self.child.wait() => ended.context("cannot tell whether the host runs")?.to_string(),
+            () = tokio::time::sleep(PATIENCE) => "it still runs".to_owned(),
+        };
+        bail!("what was waited for did not happen; of the host: {ended}\n{}", self.log())
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.borrow().clone()

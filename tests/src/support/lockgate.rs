@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+
+/// How long a command may take before a test gives up, and says what it waited for. No test passes by waiting it out.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// The program, with a spec.
 #[derive(Clone, Debug)]
@@ -162,12 +166,25 @@ impl Lockgate {
         files.chain(sets).flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end. One that does not end is killed, and what it said until then is the error.
     pub async fn answer(&self, arguments: &[&str]) -> anyhow::Result<Answer> {
-        let output = self.command(arguments).kill_on_drop(true).output().await;
-        let output = output.with_context(|| format!("cannot start {}", self.program.display()))?;
+        let mut command = self.command(arguments);
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        let mut stdout = child.stdout.take().context("no standard output")?;
+        let mut stderr = child.stderr.take().context("no standard error")?;
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let ended = tokio::time::timeout(LONGEST, async {
+            tokio::try_join!(stdout.read_to_end(&mut output), stderr.read_to_end(&mut errors))?;
+            child.wait().await
+        });
+        let ended = ended.await;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Answer { code: output.status.code(), output: text(output.stdout), errors: text(output.stderr) })
+        let (output, errors) = (text(output), text(errors));
+        let Ok(status) = ended else {
+            bail!("`lockgate {}` does not end:\n{errors}{output}", arguments.join(" "));
+        };
+        Ok(Answer { code: status?.code(), output, errors })
     }
 
     /// Runs a command that has to succeed, and gives its output.

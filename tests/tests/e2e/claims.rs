@@ -79,8 +79,8 @@ async fn a_host_killed_again_and_again_loses_nothing() {
     let claims = Claims::new().await;
     let demo = claims.demo().await;
     for requests in [10, 30, 60] {
-        let host = Host::start(&demo.lockgate, &["--until-idle=parked"]).unwrap();
-        demo.origin.until_asked(requests).await;
+        let mut host = Host::start(&demo.lockgate, &["--until-idle=parked"]).unwrap();
+        host.until(demo.origin.until_asked(requests)).await.unwrap();
         host.kill().await.unwrap();
     }
     demo.lockgate.run_until_idle().await.unwrap();

@@ -16,7 +16,7 @@ async fn sigterm_lets_what_runs_finish_and_nothing_runs_again() {
     let late = scene.ask_for(1, Behaviour::Late).await;
     let fine = scene.ask_for(2, Behaviour::Fine).await;
     let mut host = Host::start(&scene.lockgate, &[]).unwrap();
-    scene.origin.until_asked(2).await;
+    host.until(scene.origin.until_asked(2)).await.unwrap();
     host.signal(Signal::Terminate).await.unwrap();
     host.until_logged("told to stop").await.unwrap();
     let answer = host.end().await.unwrap();
@@ -34,7 +34,7 @@ async fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
     let scene = Scene::new(FOR_EVER).await;
     let path = scene.ask_for(1, Behaviour::Late).await;
     let mut host = Host::start(&scene.lockgate, &[]).unwrap();
-    scene.origin.until_asked(1).await;
+    host.until(scene.origin.until_asked(1)).await.unwrap();
     host.signal(Signal::Interrupt).await.unwrap();
     host.until_logged("told to stop").await.unwrap();
     host.signal(Signal::Interrupt).await.unwrap();
@@ -50,8 +50,8 @@ async fn a_second_ctrl_c_ends_at_once_and_loses_nothing() {
 async fn a_kill_loses_nothing_and_leaves_no_half_file() {
     let scene = Scene::new(FOR_EVER).await;
     let paths = [scene.ask_for(1, Behaviour::Late).await, scene.ask_for(2, Behaviour::Fine).await];
-    let host = Host::start(&scene.lockgate, &[]).unwrap();
-    scene.origin.until_asked(2).await;
+    let mut host = Host::start(&scene.lockgate, &[]).unwrap();
+    host.until(scene.origin.until_asked(2)).await.unwrap();
     assert_eq!(host.kill().await.unwrap().code, None);
 
     scene.lockgate.run_until_idle().await.unwrap();
@@ -86,13 +86,13 @@ async fn commands_work_beside_a_running_host() {
 async fn a_host_goes_on_where_another_of_its_group_stopped() {
     let scene = Scene::new(Duration::ZERO).await;
     scene.ask_for(1, Behaviour::Fine).await;
-    let first = Host::start(&scene.lockgate, &[]).unwrap();
-    scene.origin.until_asked(1).await;
-    let second = Host::start(&scene.lockgate, &[]).unwrap();
+    let mut first = Host::start(&scene.lockgate, &[]).unwrap();
+    first.until(scene.origin.until_asked(1)).await.unwrap();
+    let mut second = Host::start(&scene.lockgate, &[]).unwrap();
     first.signal(Signal::Terminate).await.unwrap();
     assert_eq!(first.end().await.unwrap().code, Some(0));
     scene.ask_for(2, Behaviour::Fine).await;
-    scene.origin.until_asked(2).await;
+    second.until(scene.origin.until_asked(2)).await.unwrap();
     assert_eq!(scene.lockgate.first(CACHED, 2).await.unwrap().len(), 2);
     second.signal(Signal::Terminate).await.unwrap();
     let answer = second.end().await.unwrap();

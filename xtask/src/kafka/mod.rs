@@ -25,6 +25,7 @@ use tempfile::TempDir;
 pub use install::{Installed, install};
 use java::{LOOK, Process, last_lines};
 use listeners::Listeners;
+pub use properties::SESSION;
 
 /// How long it may take to start: many times what it takes on a machine that does nothing else.
 const PATIENCE: Duration = Duration::from_secs(120);

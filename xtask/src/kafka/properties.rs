@@ -1,12 +1,16 @@
 //! What a broker is told: one node that is its own controller, with time-outs that tests can wait for.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::install::Installed;
 use super::listeners::Listeners;
 
 /// Who signs in.
 pub(super) const USER: &str = "lockgate";
+/// How long a member of a group that the broker leads may be silent. The shortest that is no host's end merely because the
+/// machine is busy.
+pub const SESSION: Duration = Duration::from_secs(3);
 /// With what, whichever way.
 pub(super) const PASSWORD: &str = "lockgate-secret";
 /// What the certificate's key lies behind. It guards nothing.
@@ -38,7 +42,9 @@ listener.name.sasl.scram-sha-512.sasl.jaas.config={module}.scram.ScramLoginModul
 listener.name.sasl.oauthbearer.sasl.jaas.config={module}.oauthbearer.OAuthBearerLoginModule required \
   unsecuredLoginStringClaim_sub="broker";
 log.dirs={data}
-{FIXED}"#
+group.consumer.session.timeout.ms={}
+{FIXED}"#,
+        SESSION.as_millis()
     )
 }
 
@@ -64,7 +70,6 @@ group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=500
 group.consumer.heartbeat.interval.ms=200
 group.consumer.min.heartbeat.interval.ms=200
-group.consumer.session.timeout.ms=2000
 group.consumer.min.session.timeout.ms=1000
 # So one that was killed may come back at once: for so long the one before it counts as there.
 broker.session.timeout.ms=1000
