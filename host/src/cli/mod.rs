@@ -12,6 +12,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -19,7 +20,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use crate::assemble::Surroundings;
 use crate::spec::{Colour, Diagnostics};
 use crate::telemetry::{self, LogFormat};
-use crate::transport::TransportError;
+use crate::transport::{self, TransportError};
 
 mod check;
 mod checkpoint;
@@ -55,6 +56,9 @@ struct Cli {
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     log: LogFormat,
 }
+
+/// How long groups may take to hear that this host leaves them.
+const LEAVE: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "Example:\n  lockgate check && lockgate run\n\nExit codes:\n  0    done\n  1    something failed while running\n  2    the command line or the spec is wrong; nothing was started\n  130  ended by a second signal";
 
@@ -169,7 +173,12 @@ fn enter(surroundings: Surroundings) -> ExitCode {
 
 fn run_to_end(command: impl Future<Output = Ended>) -> Ended {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(command);
+    let ended = runtime.block_on(async {
+        let ended = command.await;
+        // Or others would wait for a whole session for what this host had.
+        let _ = tokio::time::timeout(LEAVE, transport::left()).await;
+        ended
+    });
     // A thread may wait for a line of standard input that never comes: nobody waits for it.
     runtime.shutdown_background();
     ended

@@ -32,6 +32,13 @@ mod start;
 pub use joined::join;
 pub use open::open;
 
+/// Until every source that this process had, and has dropped, has told its group that it is gone. For the end of the
+/// process; it may take as long as a broker takes to answer.
+pub async fn left() {
+    #[cfg(feature = "kafka")]
+    kafka::left().await;
+}
+
 /// Reads one topic for one group. The sources of a group share the topic's partitions; one for which none is left says
 /// nothing until it gets some. Dropping a source gives its partitions to the others at once; what is to be stored is
 /// committed before.

@@ -5,6 +5,7 @@ mod claims;
 mod clusters;
 mod commands;
 mod hosts;
+mod large;
 
 use e2e::support::kafka::{self, Broker};
 

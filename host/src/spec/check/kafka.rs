@@ -8,7 +8,9 @@ use crate::spec::diagnostic::Diagnostic;
 use crate::spec::node::Spot;
 use crate::spec::plan::From;
 use crate::transport::config::Config as TransportConfig;
-use crate::transport::kafka::config::{Config, LEAST_CHECKPOINT_BYTES, MOST_CHECKPOINT_BYTES, OWNED, Sasl};
+use crate::transport::kafka::config::{
+    Config, LEAST_CHECKPOINT_BYTES, LONGEST_INSTANCE_ID, MOST_CHECKPOINT_BYTES, OWNED, Sasl,
+};
 
 impl<'a> Checker<'a> {
     pub(super) fn kafka(&mut self, kafka: &Config, config: &TransportConfig, spot: Spot<'a>) {
@@ -21,7 +23,7 @@ impl<'a> Checker<'a> {
         let spot = spot.key("kafka");
         self.brokers(kafka, spot);
         self.sign_in(kafka, spot);
-        self.not_empty(kafka.instance_id.as_ref().is_some_and(String::is_empty), spot.key("instance_id"));
+        self.instance(kafka, spot.key("instance_id"));
         if let Some(bytes) = kafka.checkpoint_bytes
             && !(LEAST_CHECKPOINT_BYTES..=MOST_CHECKPOINT_BYTES).contains(&bytes.get())
         {
@@ -45,6 +47,17 @@ impl<'a> Checker<'a> {
                 let message = format!("`{broker}` is no broker");
                 self.report(Diagnostic::error("wrong-value", place, message).help("write it as `host:9092`"));
             }
+        }
+    }
+
+    fn instance(&mut self, kafka: &Config, spot: Spot<'a>) {
+        let Some(id) = &kafka.instance_id else { return };
+        self.not_empty(id.is_empty(), spot);
+        let is_known = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');
+        if !id.chars().all(is_known) || id.len() > LONGEST_INSTANCE_ID {
+            let message = format!("`{id}` is no `instance_id`");
+            let help = format!("at most {LONGEST_INSTANCE_ID} of the letters a-z and A-Z, digits, `.`, `_` and `-`");
+            self.report(Diagnostic::error("wrong-value", spot.place(), message).help(help));
         }
     }
 

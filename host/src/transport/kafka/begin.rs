@@ -1,11 +1,13 @@
 //! Where a source begins in partitions that the group gave it: at what is committed, else where the subscription says,
 //! which is then committed, so that a group keeps its start though it settles nothing. Blocks.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::warn;
 
@@ -27,6 +29,22 @@ pub(super) struct Begun {
     /// By which id the group knows the member that was given the partitions.
     pub(super) member: Option<String>,
     pub(super) places: Vec<Place>,
+    /// Partitions that do not say how far they go, such as those without a leader, and why not.
+    pub(super) later: Vec<(u32, Code)>,
+}
+
+/// What is to be begun.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) indexes: Vec<u32>,
+    /// Those of which the broker has said that the group's position is none.
+    pub(super) refused: BTreeSet<u32>,
+}
+
+impl From<Vec<u32>> for Wanted {
+    fn from(indexes: Vec<u32>) -> Self {
+        Self { indexes, refused: BTreeSet::new() }
+    }
 }
 
 /// Where one partition begins.
@@ -41,18 +59,27 @@ pub(super) fn begin(
     member: &Member,
     physical: &str,
     subscription: &Subscription,
-    indexes: &[u32],
+    wanted: &Wanted,
+    over: &AtomicBool,
 ) -> KafkaResult<Begun> {
+    let indexes = &wanted.indexes;
     let id = native::member_id(member);
     let list = topics::list(physical, indexes.iter().copied());
     if indexes.is_empty() {
-        return Ok(Begun { member: id, places: Vec::new() });
+        return Ok(Begun { member: id, places: Vec::new(), later: Vec::new() });
     }
     let committed = member.committed_offsets(list.clone(), PATIENCE)?;
     let bounds = bounds(member, physical, indexes.iter().copied())?;
     let starts = starts(member, &list, subscription.start, &bounds)?;
-    let (mut places, mut store) = (Vec::new(), TopicPartitionList::new());
+    let (mut places, mut later, mut store) = (Vec::new(), Vec::new(), TopicPartitionList::new());
     for ((&index, bounds), start) in indexes.iter().zip(bounds).zip(starts) {
+        let (bounds, start) = match bounds.and_then(|bounds| Ok((bounds, start?))) {
+            Ok(found) => found,
+            Err(code) => {
+                later.push((index, code));
+                continue;
+            }
+        };
         let found = committed.find_partition(physical, number(index));
         if let Some(found) = &found {
             found.error()?;
@@ -61,8 +88,8 @@ pub(super) fn begin(
             Offset::Offset(next) => Some(from_kafka(next, found.metadata())),
             _ => None,
         });
-        let place =
-            place(Partition::new(subscription.topic.clone(), index), stored.clone(), start, bounds, subscription);
+        let (partition, refused) = (Partition::new(subscription.topic.clone(), index), wanted.refused.contains(&index));
+        let place = place(partition, stored.clone(), refused, start, bounds, subscription);
         if place.lost.is_none() && stored.as_ref() != Some(place.cursor.checkpoint()) {
             let (offset, metadata) = to_kafka(place.cursor.checkpoint());
             let mut element = store.add_partition(physical, number(index));
@@ -71,31 +98,41 @@ pub(super) fn begin(
         }
         places.push(place);
     }
-    commit(member, &store)?;
-    Ok(Begun { member: id, places })
+    commit(member, id.as_deref(), &store, over)?;
+    Ok(Begun { member: id, places, later })
 }
 
 /// Where the group begins that has committed nothing.
-fn starts(member: &Member, list: &TopicPartitionList, start: Start, bounds: &[PartitionInfo]) -> KafkaResult<Vec<i64>> {
+fn starts(
+    member: &Member,
+    list: &TopicPartitionList,
+    start: Start,
+    bounds: &[Result<PartitionInfo, Code>],
+) -> KafkaResult<Vec<Result<i64, Code>>> {
+    let each =
+        |of: fn(&PartitionInfo) -> i64| bounds.iter().map(move |bounds| bounds.as_ref().map(of).map_err(|code| *code));
     let at = match start {
-        Start::Earliest => return Ok(bounds.iter().map(|bounds| bounds.first).collect()),
-        Start::Latest => return Ok(bounds.iter().map(|bounds| bounds.end).collect()),
+        Start::Earliest => return Ok(each(|bounds| bounds.first).collect()),
+        Start::Latest => return Ok(each(|bounds| bounds.end).collect()),
         Start::At(time) => Offset::Offset(i64::try_from(time.0).unwrap_or(i64::MAX)),
     };
-    let found = offsets(member, list, at)?;
-    Ok(found.into_iter().zip(bounds).map(|(offset, bounds)| if offset < 0 { bounds.end } else { offset }).collect())
+    let found = offsets(member, list, at)?.into_iter().zip(each(|bounds| bounds.end));
+    Ok(found.map(|(offset, end)| offset.and_then(|offset| if offset < 0 { end } else { Ok(offset) })).collect())
 }
 
+/// Where a partition begins. A checkpoint behind the end counts as such only where the broker has refused it: the end that
+/// is known here is the one of what is committed, and the checkpoint may be of a client that reads more.
 fn place(
     partition: Partition,
     stored: Option<Checkpoint>,
+    refused: bool,
     start: i64,
     bounds: PartitionInfo,
     subscription: &Subscription,
 ) -> Place {
     let PartitionInfo { first, end } = bounds;
     let next = |checkpoint: &Checkpoint| checkpoint.base().0.saturating_add(1);
-    let beyond = stored.as_ref().map(next).filter(|next| *next > end);
+    let beyond = stored.as_ref().map(next).filter(|next| refused && *next > end);
     let (checkpoint, lost) = match (stored, beyond) {
         (Some(stored), None) => (stored, None),
         (Some(stored), Some(next)) => match beyond_the_end(&partition, next, end, subscription) {
@@ -135,18 +172,23 @@ fn before(offset: i64) -> Checkpoint {
     Checkpoint::plain(Position(offset.saturating_sub(1)))
 }
 
-/// Commits as the member that the group knows; waits while the group agrees anew.
-fn commit(member: &Member, list: &TopicPartitionList) -> KafkaResult<()> {
+/// Commits as the member that the group gave the partitions to; waits while the group agrees anew. Not once it is over:
+/// then others have the partitions, and may have come further.
+fn commit(member: &Member, id: Option<&str>, list: &TopicPartitionList, over: &AtomicBool) -> KafkaResult<()> {
     if list.count() == 0 {
         return Ok(());
     }
     for _ in 0..TRIES {
+        let is_another = native::member_id(member).as_deref() != id;
+        if over.load(Ordering::Acquire) || member.assignment_lost() || is_another {
+            return Err(KafkaError::ConsumerCommit(Code::UnknownMemberId));
+        }
         match member.commit(list, CommitMode::Sync) {
             Err(error) if is_of_a_rebalance(&error) && !member.context().is_closing() => thread::sleep(AGAIN),
             done => return done,
         }
     }
-    Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::RebalanceInProgress))
+    Err(KafkaError::ConsumerCommit(Code::RebalanceInProgress))
 }
 
 #[cfg(test)]
@@ -163,8 +205,18 @@ mod tests {
         end: i64,
         on_lost: OnLostPosition,
     ) -> (i64, Option<TransportError>) {
+        placed_anew(stored, false, first, end, on_lost)
+    }
+
+    fn placed_anew(
+        stored: Option<Checkpoint>,
+        refused: bool,
+        first: i64,
+        end: i64,
+        on_lost: OnLostPosition,
+    ) -> (i64, Option<TransportError>) {
         let bounds = PartitionInfo { first, end };
-        let place = place(Partition::new("t", 0), stored, first, bounds, &subscription(on_lost));
+        let place = place(Partition::new("t", 0), stored, refused, first, bounds, &subscription(on_lost));
         (place.cursor.next(), place.lost)
     }
 
@@ -185,11 +237,19 @@ mod tests {
 
     #[test]
     fn a_checkpoint_behind_the_end_is_an_error_unless_it_is_said_where_to_begin() {
-        let (next, lost) = placed(Some(before(20)), 5, 9, OnLostPosition::Fail);
+        let placed = |on_lost| placed_anew(Some(before(20)), true, 5, 9, on_lost);
+        let (next, lost) = placed(OnLostPosition::Fail);
         let beyond =
             TransportError::BeyondEnd { partition: Partition::new("t", 0), position: Position(20), end: Position(9) };
         assert_eq!((next, lost), (20, Some(beyond)));
-        assert_eq!(placed(Some(before(20)), 5, 9, OnLostPosition::Earliest), (5, None));
-        assert_eq!(placed(Some(before(20)), 5, 9, OnLostPosition::Latest), (9, None));
+        assert_eq!(placed(OnLostPosition::Earliest), (5, None));
+        assert_eq!(placed(OnLostPosition::Latest), (9, None));
+    }
+
+    #[test]
+    fn a_checkpoint_in_a_transaction_that_is_open_is_where_the_group_goes_on() {
+        for on_lost in [OnLostPosition::Fail, OnLostPosition::Earliest, OnLostPosition::Latest] {
+            assert_eq!(placed(Some(before(20)), 5, 9, on_lost), (20, None));
+        }
     }
 }

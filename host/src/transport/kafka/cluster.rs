@@ -70,7 +70,7 @@ impl Cluster {
         let mut reader = BaseConsumer::from_config_and_context(&reader, plain)?;
         let waker = wake.clone();
         reader.set_nonempty_callback(move || waker.notify_one());
-        let member = member::join(&self.properties.member(group), topic, wake)?;
+        let member = member::join(&self.properties.member(group, topic), topic, wake)?;
         #[cfg(test)]
         super::kafka_broker_tests::remember(topic, group, &member);
         Ok((member, Arc::new(Closing::new(reader))))
@@ -126,6 +126,11 @@ impl Cluster {
         producers.retain(|_, producer| producer.strong_count() > 0);
         producers.insert(largest, Arc::downgrade(&producer));
         Ok(producer)
+    }
+
+    /// The most bytes of a record that a producer has room for.
+    pub(super) fn producer_queue(&self) -> u64 {
+        self.properties.producer_queue()
     }
 
     /// That the cluster cannot be asked now.

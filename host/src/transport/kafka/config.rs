@@ -132,6 +132,9 @@ pub const MOST_CHECKPOINT_BYTES: u32 = 32_767;
 /// What a checkpoint needs at least.
 pub const LEAST_CHECKPOINT_BYTES: u32 = 64;
 
+/// The most characters of `instance_id`: Kafka takes 249, of which a hash and a dot are ours.
+pub const LONGEST_INSTANCE_ID: usize = 200;
+
 /// How members of a group agree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -38,6 +38,8 @@ pub(super) struct Context {
     said: Mutex<VecDeque<Said>>,
     /// From now on everything is answered at once, or closing would never end.
     closing: AtomicBool,
+    /// Whether a poll gave something, though nothing of it is for the source.
+    heard: AtomicBool,
     pub(super) trouble: Trouble,
     wake: Arc<Notify>,
 }
@@ -52,6 +54,11 @@ impl Context {
     pub(super) fn say(&self, said: Said) {
         self.said().push_back(said);
         self.wake.notify_one();
+    }
+
+    /// Whether something was heard since this was last asked.
+    pub(super) fn heard(&self) -> bool {
+        self.heard.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -69,10 +76,12 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.heard.store(true, Ordering::Release);
         client::log(&self.trouble, level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.heard.store(true, Ordering::Release);
         client::told(&self.trouble, &error, reason);
     }
 }
@@ -101,6 +110,7 @@ pub(super) fn join(config: &ClientConfig, topic: &str, wake: &Arc<Notify>) -> Ka
     let context = Context {
         said: Mutex::default(),
         closing: AtomicBool::new(false),
+        heard: AtomicBool::new(false),
         trouble: Trouble::waking(wake.clone()),
         wake: wake.clone(),
     };
@@ -108,7 +118,7 @@ pub(super) fn join(config: &ClientConfig, topic: &str, wake: &Arc<Notify>) -> Ka
     let waker = wake.clone();
     member.set_nonempty_callback(move || waker.notify_one());
     member.subscribe(&[topic])?;
-    Ok(Arc::new(Closing::new(member)))
+    Ok(Arc::new(Closing::member(member)))
 }
 
 /// Tells the group that what it asked for is done.

@@ -5,7 +5,7 @@
 //! | `config`, `properties` | what the spec says, and what the client library is told |
 //! | `cluster` | what all that reads and writes on one cluster shares |
 //! | `topics` | whether topics are there, how far they go, and how they are made |
-//! | `source` | one topic for one group: `member` in the group, `begin` where it starts, `reading` its partitions, `committing` |
+//! | `source` | one topic for one group: `member` in the group, `handover` what it asks, `begin` where a partition starts, `reading`, `committing` |
 //! | `checkpoint` | checkpoints as offsets with metadata |
 //! | `sink`, `producer` | writing |
 //! | `look` | topics and groups from outside |
@@ -33,6 +33,7 @@ mod client;
 mod cluster;
 mod committing;
 pub mod config;
+mod handover;
 #[cfg(test)]
 mod kafka_broker_tests;
 mod look;
@@ -46,6 +47,11 @@ mod reading;
 mod sink;
 mod source;
 mod topics;
+
+/// Until every member of a group that this process had, and has dropped, has told its group so.
+pub(super) async fn left() {
+    native::left().await;
+}
 
 /// A Kafka cluster.
 pub struct Kafka(Arc<Cluster>);
@@ -162,8 +168,10 @@ impl Transport for Kafka {
         }
         let (cluster, physical, index) = (self.0.clone(), self.physical(&partition.topic), partition.index);
         let looked = tokio::task::spawn_blocking(move || {
-            let bounds = cluster.ask(|asker| topics::bounds(asker, &physical, [index]))?.into_iter().next();
-            let Some(bounds) = bounds.filter(|bounds| from.0 < bounds.end && max > 0) else { return Ok(Vec::new()) };
+            let bounds = cluster.ask(|asker| topics::bounds_of(asker, &physical, index))?;
+            if from.0 >= bounds.end || max == 0 {
+                return Ok(Vec::new());
+            }
             let from = from.0.max(bounds.first);
             let read = cluster.look.read(&physical, index, from, bounds.end, max);
             read.map(|raw| (physical, raw)).map(|read| vec![read]).map_err(|error| client::plain(&error))

@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString, c_void};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,18 +20,50 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::client::Plain;
 use crate::model::Headers;
 
-/// A consumer that is closed on a thread of its own, whoever drops it last: closing waits for the broker. The runtime
-/// waits for it before it ends, so that the process does not go before its groups were told.
-pub(super) struct Closing<C: ConsumerContext + 'static>(ManuallyDrop<BaseConsumer<C>>);
+/// Something that is dropped on a thread of its own, whoever drops it: that waits for brokers.
+pub(super) struct Elsewhere<T: Send + 'static>(ManuallyDrop<T>);
+
+impl<T: Send> Elsewhere<T> {
+    pub(super) fn new(inner: T) -> Self {
+        Self(ManuallyDrop::new(inner))
+    }
+}
+
+impl<T: Send> Deref for Elsewhere<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Send + 'static> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        // SAFETY: it is taken once, here, and nobody has it after this.
+        let inner = unsafe { ManuallyDrop::take(&mut self.0) };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(inner))),
+            Err(_) => drop(inner),
+        }
+    }
+}
+
+/// A consumer, which is closed before it is dropped. A member tells its group then that it goes.
+pub(super) struct Closing<C: ConsumerContext + 'static>(Elsewhere<(BaseConsumer<C>, Option<Membership>)>);
 
 impl<C: ConsumerContext> Closing<C> {
     pub(super) fn new(client: BaseConsumer<C>) -> Self {
-        Self(ManuallyDrop::new(client))
+        Self(Elsewhere::new((client, None)))
+    }
+
+    /// One that joins a group: [`left`] waits for it.
+    pub(super) fn member(client: BaseConsumer<C>) -> Self {
+        Self(Elsewhere::new((client, Some(Membership::begin()))))
     }
 }
 
@@ -39,19 +71,34 @@ impl<C: ConsumerContext> Deref for Closing<C> {
     type Target = BaseConsumer<C>;
 
     fn deref(&self) -> &BaseConsumer<C> {
-        &self.0
+        let (client, _) = &*self.0;
+        client
     }
 }
 
-impl<C: ConsumerContext + 'static> Drop for Closing<C> {
-    fn drop(&mut self) {
-        // SAFETY: it is taken once, here, and nobody has it after this.
-        let client = unsafe { ManuallyDrop::take(&mut self.0) };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || drop(client))),
-            Err(_) => drop(client),
-        }
+/// How many members of groups this process has, with those that are about to leave.
+static MEMBERSHIPS: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// Counts a member until it has left.
+struct Membership;
+
+impl Membership {
+    fn begin() -> Self {
+        MEMBERSHIPS.send_modify(|count| *count += 1);
+        Self
     }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        MEMBERSHIPS.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Until no member of this process is in a group: those that were dropped have told so.
+pub(super) async fn left() {
+    // The sender is there for ever.
+    let _ = MEMBERSHIPS.subscribe().wait_for(|count| *count == 0).await;
 }
 
 /// Told by librdkafka, from its own threads, when a queue that was empty is so no longer.
@@ -264,6 +311,17 @@ pub(super) fn member_id<C: ConsumerContext>(member: &BaseConsumer<C>) -> Option<
         rd_kafka_mem_free(client, id.as_ptr().cast());
         (!text.is_empty()).then_some(text)
     }
+}
+
+/// Has a client meet a fatal error, as librdkafka offers for tests.
+#[cfg(test)]
+pub(super) fn fail_fatally<C: rdkafka::ClientContext>(client: &rdkafka::client::Client<C>) {
+    use rdkafka::types::RDKafkaRespErr;
+    let code = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    // SAFETY: the client lives, and copies the text.
+    let raised =
+        unsafe { rdkafka::bindings::rd_kafka_test_fatal_error(client.native_ptr(), code, c"for a test".as_ptr()) };
+    assert_eq!(raised, RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
 /// The bytes at a place; none where there is no place.

@@ -14,13 +14,14 @@ use tokio::time::sleep;
 
 use super::client::{self, Trouble};
 use super::message::headers;
+use super::native::Elsewhere;
 use super::topics::number;
 use crate::model::Record;
 
 /// The wait while the producer's queue is full.
 const FULL: Duration = Duration::from_millis(5);
 
-pub(super) struct Producer(ThreadedProducer<Context>);
+pub(super) struct Producer(Elsewhere<ThreadedProducer<Context>>);
 
 /// How a record ended: its partition and offset.
 pub(super) type Delivered = Result<(i32, i64), KafkaError>;
@@ -57,12 +58,19 @@ impl ProducerContext<NoCustomPartitioner> for Context {
 
 impl Producer {
     pub(super) fn new(config: &ClientConfig) -> KafkaResult<Self> {
-        ThreadedProducer::from_config_and_context(config, Context { trouble: Trouble::default() }).map(Self)
+        let client = ThreadedProducer::from_config_and_context(config, Context { trouble: Trouble::default() })?;
+        Ok(Self(Elsewhere::new(client)))
     }
 
     /// Whether it met an error after which it writes nothing any more.
     pub(super) fn is_dead(&self) -> bool {
         self.0.client().fatal_error().is_some()
+    }
+
+    /// Has it meet such an error.
+    #[cfg(test)]
+    pub(super) fn die(&self) {
+        super::native::fail_fatally(self.0.client());
     }
 
     /// Gives a record to the producer, in order; waits while its queue is full. Says what is wrong with the record.

@@ -4,15 +4,23 @@ use std::path::Path;
 use std::sync::Once;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
+use rdkafka::producer::BaseProducer;
+use sha2::{Digest, Sha256};
 
 use super::config::{CLASSIC_ONLY, Config, GroupProtocol, Sasl, Tls};
 use crate::model::Secrets;
 
 /// Read ahead for each partition, in KiB. Split queues make the bound one of each partition.
 const READ_AHEAD: &str = "2048";
+/// The same in messages: small ones, and those without a payload, take more than their bytes.
+const READ_AHEAD_MESSAGES: &str = "4000";
 /// What a producer may hold, in KiB. `send` waits when it is full.
 const PRODUCER_QUEUE: &str = "65536";
+/// Characters of a member's name that Kafka takes.
+const INSTANCE_LIMIT: usize = 249;
 /// How long a record may take before its pipeline is told that the topic cannot be written.
 const RECORD_TIMEOUT: &str = "30000";
 
@@ -96,8 +104,11 @@ impl Properties {
             (true, true) => "sasl_ssl",
         };
         common.set("security.protocol", protocol);
+        // Unless it says so, rdkafka decides by a logger that is not there.
+        let is_debugged = config.properties.contains_key("debug");
+        common.set_log_level(if is_debugged { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
         let properties = Self { common, config: config.clone() };
-        for client in [properties.member("group"), properties.producer(1_000_000)] {
+        for client in [properties.member("group", "topic"), properties.producer(1_000_000)] {
             client.create_native_config().map_err(|error| refusal(&error))?;
         }
         Ok(properties)
@@ -110,8 +121,8 @@ impl Properties {
         client
     }
 
-    /// Of a member of a group.
-    pub(super) fn member(&self, group: &str) -> ClientConfig {
+    /// Of a member of a group that reads a topic.
+    pub(super) fn member(&self, group: &str, topic: &str) -> ClientConfig {
         let mut client = self.consumer(group);
         match self.config.group_protocol {
             GroupProtocol::Classic => {
@@ -121,7 +132,7 @@ impl Properties {
             GroupProtocol::Consumer => drop(client.set("group.protocol", "consumer")),
         }
         if let Some(id) = &self.config.instance_id {
-            client.set("group.instance.id", id);
+            client.set("group.instance.id", instance(id, topic));
         }
         client
     }
@@ -148,11 +159,18 @@ impl Properties {
         client
     }
 
+    /// The most bytes of a record that a producer has room for.
+    pub(super) fn producer_queue(&self) -> u64 {
+        let said = self.config.properties.get("queue.buffering.max.kbytes").map(|property| property.0.as_str());
+        said.unwrap_or(PRODUCER_QUEUE).parse::<u64>().unwrap_or(u64::MAX).saturating_mul(1024)
+    }
+
     fn consumer(&self, group: &str) -> ClientConfig {
         let mut client = self.common.clone();
         client.set("group.id", group).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
         client.set("fetch.queue.backoff.ms", "5").set("queued.max.messages.kbytes", READ_AHEAD);
+        client.set("queued.min.messages", READ_AHEAD_MESSAGES);
         self.pass_on(&mut client, |key| !PRODUCERS.contains(&key));
         client
     }
@@ -204,6 +222,8 @@ fn sign_in(client: &mut ClientConfig, sasl: &Sasl, secrets: &Secrets) -> Result<
             if let Some(scope) = &oidc.scope {
                 client.set("sasl.oauthbearer.scope", scope);
             }
+            // Otherwise OpenSSL looks for authorities where it was built.
+            client.set("https.ca.location", "probe");
             return Ok(());
         }
     };
@@ -211,6 +231,17 @@ fn sign_in(client: &mut ClientConfig, sasl: &Sasl, secrets: &Secrets) -> Result<
     client.set("sasl.mechanisms", mechanism).set("sasl.username", &login.username);
     client.set("sasl.password", &*password.expose());
     Ok(())
+}
+
+/// The name of a member that stays the same over restarts. A pipeline's topic and its retry topic are read by two members
+/// of one group, so it names the topic too, by its hash where that would be too long for Kafka.
+fn instance(id: &str, topic: &str) -> String {
+    let name = format!("{id}.{topic}");
+    if name.len() <= INSTANCE_LIMIT {
+        return name;
+    }
+    let hash: String = Sha256::digest(topic).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{id}.{hash}")
 }
 
 fn missing(secret: &str) -> String {
@@ -224,6 +255,7 @@ fn refusal(error: &KafkaError) -> String {
             format!("property `{key}`: {reason}")
         }
         KafkaError::ClientConfig(_, _, key, _) => format!("property `{key}` is not taken"),
+        KafkaError::ClientCreation(reason) => reason.clone(),
         error => error.to_string(),
     }
 }
@@ -237,7 +269,16 @@ impl Config {
             return Err(format!("property `{key}`: with `group_protocol: consumer` the broker decides it"));
         }
         let plain = Self { tls: None, sasl: None, ..self.clone() };
-        Properties::new(&plain, &Secrets::default()).map(drop)
+        let properties = Properties::new(&plain, &Secrets::default())?;
+        // What does not go together is told when a client is made. Without brokers it connects to nothing.
+        let alone = |mut client: ClientConfig| {
+            client.remove("bootstrap.servers");
+            client
+        };
+        let member: Result<BaseConsumer, _> = alone(properties.member("group", "topic")).create();
+        member.map(drop).map_err(|error| refusal(&error))?;
+        let producer: Result<BaseProducer, _> = alone(properties.producer(1_000_000)).create();
+        producer.map(drop).map_err(|error| refusal(&error))
     }
 }
 
@@ -261,7 +302,7 @@ mod tests {
             ["session.timeout.ms", "linger.ms", "client.id"].map(|key| client.get(key).map(str::to_owned))
         };
         let some = |value: &str| Some(value.to_owned());
-        assert_eq!(of(&properties.member("g")), [some("7000"), None, some("mine")]);
+        assert_eq!(of(&properties.member("g", "t")), [some("7000"), None, some("mine")]);
         assert_eq!(of(&properties.reader("g")), [None, None, some("mine")]);
         assert_eq!(of(&properties.producer(1000)), [None, some("9"), some("mine")]);
         assert_eq!(of(&properties.asker()), [None, None, some("mine")]);
@@ -284,13 +325,29 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_go_together_is_told() {
+        let refused = config(&[("session.timeout.ms", "9000"), ("max.poll.interval.ms", "5000")]).check().unwrap_err();
+        assert!(refused.contains("max.poll.interval.ms"), "{refused}");
+        let refused = config(&[("max.in.flight", "9")]).check().unwrap_err();
+        assert!(refused.contains("max.in.flight"), "{refused}");
+    }
+
+    #[test]
+    fn each_member_of_a_host_has_a_name_of_its_own() {
+        assert_eq!(instance("host-1", "orders"), "host-1.orders");
+        let long = "t".repeat(249);
+        assert_ne!(instance("host-1", &long), instance("host-1", &long[1..]));
+        assert!(instance("host-1", &long).len() <= INSTANCE_LIMIT, "{}", instance("host-1", &long));
+    }
+
+    #[test]
     fn signing_in_needs_its_secret() {
         let login = Login { username: "u".into(), password: SecretRef("p".into()) };
         let config = Config { sasl: Some(Sasl::Plain(login)), ..config(&[]) };
         let refused = Properties::new(&config, &Secrets::default()).err().unwrap();
         assert_eq!(refused, "the secret `p` is not declared");
         let secrets = Secrets([("p".to_owned(), Secret::new("pass"))].into());
-        let client = Properties::new(&config, &secrets).unwrap().member("g");
+        let client = Properties::new(&config, &secrets).unwrap().member("g", "t");
         assert_eq!(
             (client.get("security.protocol"), client.get("sasl.password")),
             (Some("sasl_plaintext"), Some("pass"))

@@ -71,7 +71,15 @@ impl KafkaSink {
     }
 
     fn check_size(&self, record: &Record, largest: u64) -> Result<(), WriteError> {
-        if weight(record) > largest { Err(self.too_large(record, largest)) } else { Ok(()) }
+        let room = self.cluster.producer_queue();
+        match weight(record) {
+            weight if weight > largest => Err(self.too_large(record, largest)),
+            weight if weight > room => Err(self.refused(format!(
+                "it has {weight} bytes with all around it, more than the {room} that a producer may hold \
+                 (`queue.buffering.max.kbytes`)"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn too_large(&self, record: &Record, largest: u64) -> WriteError {

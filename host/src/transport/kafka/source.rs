@@ -15,14 +15,15 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use tokio::sync::{Notify, oneshot};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::begin::{self, Begun};
+use super::begin::{self, Begun, Wanted};
 use super::checkpoint::limit;
 use super::client::plain;
 use super::cluster::Cluster;
 use super::committing::Committing;
+use super::handover::{Beginning, Open};
 use super::member::{Member, Said, answer, is_fenced, is_of_the_way, told};
 use super::probe::Probe;
 use super::reading::{Fault, Reading};
@@ -36,6 +37,9 @@ use crate::transport::{
 const TICK: Duration = Duration::from_secs(1);
 /// The wait before a failure is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The wait before a member that the group refused for good is replaced: two hosts of one `instance_id` throw each other
+/// out, and are not to do it all the time.
+const REPLACE: Duration = Duration::from_secs(10);
 /// Things that a client says at once, at most.
 const AT_ONCE: usize = 16;
 
@@ -58,21 +62,11 @@ pub(super) struct KafkaSource {
     probe: Probe,
     /// When the clients are polled though nothing woke.
     tick: Instant,
-    /// Partitions that are still ours and are begun anew.
-    anew: Vec<u32>,
-    /// When a dead member is replaced by a new one.
+    /// Partitions that are ours and are still to be begun, unasked, and when.
+    later: Wanted,
+    later_at: Instant,
+    /// When a member that gets nothing any more is replaced by a new one.
     replace: Option<Instant>,
-}
-
-/// What the group asked for and was not answered.
-enum Open {
-    Nothing,
-    /// Partitions were given: it is found out where they begin.
-    Beginning(Vec<u32>, JoinHandle<KafkaResult<Begun>>),
-    /// That failed, and is tried again at this time.
-    Waiting(Vec<u32>, Instant),
-    /// Partitions were asked back. A reply that is dropped lets go too.
-    Asking(Vec<u32>, oneshot::Receiver<()>),
 }
 
 type Lookup = (u32, Epoch, KafkaResult<PartitionInfo>);
@@ -87,6 +81,7 @@ impl KafkaSource {
             committing: Arc::new(Committing::new(member.clone(), physical.clone())),
             probe: Probe::new(cluster.clone(), physical.clone()),
             tick: cluster.clock.now(),
+            later_at: cluster.clock.now(),
             cluster,
             physical,
             subscription: subscription.clone(),
@@ -96,7 +91,7 @@ impl KafkaSource {
             open: Open::Nothing,
             events: VecDeque::new(),
             lookups: FuturesUnordered::new(),
-            anew: Vec::new(),
+            later: Wanted::default(),
             replace: None,
         })
     }
@@ -126,8 +121,9 @@ impl KafkaSource {
     fn listen(&mut self, now: Instant) {
         for _ in 0..AT_ONCE {
             let failed = self.member.poll(Duration::ZERO).and_then(Result::err);
-            let said = self.member.context().next();
-            let silent = failed.is_none() && said.is_none();
+            let said = if self.open.is_unasked() { None } else { self.member.context().next() };
+            // What is logged comes by a poll too.
+            let silent = failed.is_none() && said.is_none() && !self.member.context().heard();
             if let Some(error) = failed {
                 self.member_failed(&error, now);
             }
@@ -153,28 +149,40 @@ impl KafkaSource {
 
     fn said(&mut self, said: Said, now: Instant) {
         match said {
-            Said::Given(indexes) => self.open = self.begin(indexes),
+            Said::Given(indexes) => {
+                if !indexes.is_empty() {
+                    self.is_heard_of();
+                }
+                self.open = self.begin(indexes.into(), true);
+            }
             Said::AskedBack(indexes) => self.asked_back(indexes),
             Said::Lost(indexes) => {
-                self.anew.retain(|index| !indexes.contains(index));
+                self.is_heard_of();
+                self.forget_later(&indexes);
                 self.lose(&indexes);
             }
             Said::Fenced(reason) => self.fenced(&reason, now),
         }
     }
 
-    fn begin(&self, indexes: Vec<u32>) -> Open {
-        let (member, physical, subscription) = (self.member.clone(), self.physical.clone(), self.subscription.clone());
-        let (asked, wake) = (indexes.clone(), self.wake.clone());
-        let work = spawn_blocking(move || {
-            let begun = begin::begin(&member, &physical, &subscription, &asked);
-            wake.notify_one();
-            begun
-        });
-        Open::Beginning(indexes, work)
+    fn begin(&self, wanted: Wanted, is_asked: bool) -> Open {
+        let (physical, subscription) = (&self.physical, &self.subscription);
+        Open::Beginning(Beginning::start(&self.member, physical, subscription, &self.wake, wanted, is_asked))
+    }
+
+    /// The group goes on with this member: it need not be replaced, unless it is dead.
+    fn is_heard_of(&mut self) {
+        if self.member.client().fatal_error().is_none() {
+            self.replace = None;
+        }
+    }
+
+    fn forget_later(&mut self, indexes: &[u32]) {
+        self.later.indexes.retain(|index| !indexes.contains(index));
     }
 
     fn asked_back(&mut self, indexes: Vec<u32>) {
+        self.forget_later(&indexes);
         let owned = self.reading.indexes();
         let partitions: Vec<Partition> =
             indexes.iter().filter(|index| owned.contains(index)).map(|index| self.partition(*index)).collect();
@@ -194,20 +202,21 @@ impl KafkaSource {
     }
 
     /// The group has gone on without this member, which it may know by a refused commit only: all is lost, and what the
-    /// group still waits for is answered, so that the client finds out too and joins again.
+    /// group still waits for is answered, so that the client finds out too and joins again. It may join so that it takes
+    /// itself for one that keeps what it had, and tells of nothing: one that stays silent is replaced.
     fn fenced(&mut self, reason: &str, now: Instant) {
         tracing::warn!(target: "lockgate::kafka", transport = %self.cluster.name, topic = %self.subscription.topic,
             group = %self.subscription.group, reason, "the group has gone on without this host");
-        match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Nothing => {}
-            Open::Asking(..) => told(answer(&self.member, false)),
-            Open::Beginning(..) | Open::Waiting(..) => told(answer(&self.member, true)),
-        }
-        self.anew.clear();
-        self.lose(&self.reading.indexes());
-        if self.member.client().fatal_error().is_some() && self.replace.is_none() {
-            self.fail(&format!("the group refuses this host: {reason}"));
-            self.replace = Some(now + AGAIN);
+        self.open.answer(&self.member);
+        self.later = Wanted::default();
+        let had = self.reading.indexes();
+        self.lose(&had);
+        let is_dead = self.member.client().fatal_error().is_some();
+        if self.replace.is_none() && (is_dead || !had.is_empty()) {
+            if is_dead {
+                self.fail(&format!("the group refuses this host: {reason}"));
+            }
+            self.replace = Some(now + REPLACE);
         }
     }
 
@@ -228,29 +237,17 @@ impl KafkaSource {
             self.replace_member(now);
         }
         match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Nothing if self.anew.is_empty() => {}
+            Open::Nothing if self.later.indexes.is_empty() || now < self.later_at => {}
             Open::Nothing => {
-                let anew = std::mem::take(&mut self.anew);
-                self.open = self.begin(anew);
+                let later = std::mem::take(&mut self.later);
+                self.open = self.begin(later, false);
             }
-            Open::Beginning(indexes, mut work) => match (&mut work).now_or_never() {
-                None => self.open = Open::Beginning(indexes, work),
-                Some(Ok(Ok(begun))) => self.begun(begun),
-                Some(Ok(Err(error))) if is_fenced(&error) => {
-                    told(answer(&self.member, true));
-                    self.fenced(&plain(&error), now);
-                }
-                Some(failed) => {
-                    let reason = match failed {
-                        Ok(Err(error)) => self.member.context().trouble.explain(&error),
-                        _ => "what finds out where partitions begin broke off".to_owned(),
-                    };
-                    self.fail(&format!("it cannot be found out where the group is: {reason}"));
-                    self.open = Open::Waiting(indexes, now + AGAIN);
-                }
+            Open::Beginning(mut beginning) => match beginning.found() {
+                None => self.open = Open::Beginning(beginning),
+                Some(found) => self.found_out(beginning, found, now),
             },
-            Open::Waiting(indexes, at) if at <= now => self.open = self.begin(indexes),
-            Open::Waiting(indexes, at) => self.open = Open::Waiting(indexes, at),
+            Open::Waiting(wanted, at) if at <= now => self.open = self.begin(wanted, true),
+            Open::Waiting(wanted, at) => self.open = Open::Waiting(wanted, at),
             Open::Asking(indexes, mut replied) => match replied.try_recv() {
                 Err(oneshot::error::TryRecvError::Empty) => self.open = Open::Asking(indexes, replied),
                 _ => {
@@ -261,9 +258,42 @@ impl KafkaSource {
         }
     }
 
-    /// Everything is known: queues are split off, reading begins, and the group is answered.
-    fn begun(&mut self, Begun { member, places }: Begun) {
-        self.committing.is_known_as(member);
+    /// Where partitions begin is known, or cannot be found out now.
+    fn found_out(&mut self, mut beginning: Beginning, found: KafkaResult<Begun>, now: Instant) {
+        let is_asked = beginning.is_asked;
+        match found {
+            Ok(begun) => self.begun(begun, is_asked, now),
+            Err(error) if is_fenced(&error) => {
+                if is_asked {
+                    told(answer(&self.member, true));
+                }
+                self.fenced(&plain(&error), now);
+            }
+            Err(error) => {
+                let reason = self.member.context().trouble.explain(&error);
+                self.fail(&format!("it cannot be found out where the group is: {reason}"));
+                let wanted = std::mem::take(&mut beginning.wanted);
+                match is_asked {
+                    true => self.open = Open::Waiting(wanted, now + AGAIN),
+                    false => self.begin_later(wanted, now + AGAIN),
+                }
+            }
+        }
+        // What the group has said meanwhile was not heard.
+        self.wake.notify_one();
+    }
+
+    fn begin_later(&mut self, Wanted { indexes, refused }: Wanted, at: Instant) {
+        self.later.indexes.extend(indexes);
+        self.later.refused.extend(refused);
+        self.later_at = at;
+    }
+
+    /// Where partitions begin is known: queues are split off, reading begins, and the group is answered if it waits.
+    fn begun(&mut self, Begun { member, places, later }: Begun, is_asked: bool, now: Instant) {
+        if is_asked {
+            self.committing.is_known_as(member);
+        }
         let (mut cursors, mut assignments, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         let checkpoint_limit = Some(limit(self.cluster.config.checkpoint_bytes()));
         for place in places {
@@ -277,7 +307,16 @@ impl KafkaSource {
         if let Err(error) = self.reading.begin(cursors) {
             self.fail(&plain(&error));
         }
-        told(answer(&self.member, true));
+        if is_asked {
+            told(answer(&self.member, true));
+        }
+        for (index, code) in &later {
+            self.fail(&format!("it cannot be found out how far {} goes: {code}", self.partition(*index)));
+        }
+        if !later.is_empty() {
+            let indexes: Vec<u32> = later.into_iter().map(|(index, _)| index).collect();
+            self.begin_later(indexes.into(), now + AGAIN);
+        }
         if !assignments.is_empty() {
             self.events.push_back(SourceEvent::Assigned(assignments));
         }
@@ -298,10 +337,7 @@ impl KafkaSource {
         let (member, physical) = (self.member.clone(), self.physical.clone());
         self.lookups.push(Box::pin(async move {
             sleep(wait).await;
-            let bounds = spawn_blocking(move || {
-                let bounds = topics::bounds(&member, &physical, [index])?;
-                bounds.into_iter().next().ok_or(KafkaError::NoMessageReceived)
-            });
+            let bounds = spawn_blocking(move || topics::bounds_of(&member, &physical, index));
             (index, epoch, bounds.await.unwrap_or(Err(KafkaError::Canceled)))
         }));
     }
@@ -317,23 +353,31 @@ impl KafkaSource {
             Ok(PartitionInfo { first, end }) => {
                 cursor.grow(end);
                 let (next, partition) = (cursor.next(), cursor.partition().clone());
-                let beyond = begin::beyond_the_end(&partition, next, end, &self.subscription);
-                let passed = cursor.pass_what_is_gone(first, &self.subscription);
-                match (next > end, beyond, passed) {
-                    (true, Some(error), _) | (_, _, Err(error)) => self.events.push_back(SourceEvent::Failed(error)),
+                if next <= end {
+                    return match cursor.pass_what_is_gone(first, &self.subscription) {
+                        Ok(()) => self.reading.restart(index),
+                        Err(error) => self.events.push_back(SourceEvent::Failed(error)),
+                    };
+                }
+                match begin::beyond_the_end(&partition, next, end, &self.subscription) {
+                    Some(error) => self.events.push_back(SourceEvent::Failed(error)),
                     // Begun anew, as the subscription says; this assignment's positions are over.
-                    (true, None, Ok(())) => {
+                    None => {
                         self.lose(&[index]);
-                        self.anew.push(index);
+                        let wanted = Wanted { indexes: vec![index], refused: [index].into() };
+                        self.begin_later(wanted, self.cluster.clock.now());
                     }
-                    (false, _, Ok(())) => self.reading.restart(index),
                 }
             }
         }
     }
 
-    /// A client that met a fatal error does nothing any more.
+    /// A client that met a fatal error does nothing any more, and one that takes itself for another than the group does
+    /// gets nothing.
     fn replace_member(&mut self, now: Instant) {
+        self.open.answer(&self.member);
+        self.later = Wanted::default();
+        self.lose(&self.reading.indexes());
         match self.cluster.clients(&self.physical, &self.subscription.group, &self.wake) {
             Ok((member, reader)) => {
                 std::mem::replace(&mut self.member, member.clone()).context().close();
@@ -360,19 +404,8 @@ impl KafkaSource {
 
     /// When to look again though nothing wakes.
     fn next_look(&self) -> Instant {
-        let waiting = match &self.open {
-            Open::Waiting(_, at) => Some(*at),
-            _ => None,
-        };
-        [waiting, self.replace, self.probe.due()].into_iter().flatten().fold(self.tick, Instant::min)
-    }
-}
-
-/// Until it is replied to what was asked back.
-async fn replied(open: &mut Open) {
-    match open {
-        Open::Asking(_, reply) => drop(reply.await),
-        _ => std::future::pending().await,
+        let later = (!self.later.indexes.is_empty()).then_some(self.later_at);
+        [self.open.due(), later, self.replace, self.probe.due()].into_iter().flatten().fold(self.tick, Instant::min)
     }
 }
 
@@ -380,11 +413,7 @@ impl Drop for KafkaSource {
     /// The others of the group get the partitions at once, and begin exactly behind what was committed before.
     fn drop(&mut self) {
         self.member.context().close();
-        match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Nothing => {}
-            Open::Asking(..) => told(answer(&self.member, false)),
-            Open::Beginning(..) | Open::Waiting(..) => told(answer(&self.member, true)),
-        }
+        self.open.answer(&self.member);
         self.reading.end(&self.reading.indexes());
     }
 }
@@ -401,7 +430,7 @@ impl Source for KafkaSource {
             tokio::select! {
                 biased;
                 // Where it ended is seen, as all else is, by `ready`.
-                () = replied(open) => {}
+                () = open.replied() => {}
                 Some(found) = lookups.next() => self.found(found),
                 () = wake.notified() => {}
                 () = sleep_until(look) => {}

@@ -31,20 +31,26 @@ pub(super) fn partitions(asker: &BaseConsumer<Plain>, topic: &str) -> Result<Opt
 pub(super) fn all(asker: &BaseConsumer<Plain>) -> Result<Vec<(String, Vec<PartitionInfo>)>, KafkaError> {
     let metadata = asker.fetch_metadata(None, PATIENCE)?;
     let topics = metadata.topics().iter().filter(|topic| topic.error().is_none() && !topic.name().starts_with("__"));
-    topics
-        .map(|topic| {
-            let count = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
-            Ok((topic.name().to_owned(), bounds(asker, topic.name(), 0..count)?))
-        })
-        .collect()
+    let mut all = Vec::new();
+    for topic in topics {
+        let count = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
+        let bounds = bounds(asker, topic.name(), 0..count)?;
+        match bounds.into_iter().collect::<Result<Vec<_>, Code>>() {
+            Ok(bounds) => all.push((topic.name().to_owned(), bounds)),
+            Err(code) => tracing::warn!(target: "lockgate::kafka", topic = topic.name(), %code,
+                "it is not known how far the topic goes: it is left out"),
+        }
+    }
+    Ok(all)
 }
 
-/// How far partitions go, in their order. What is written and not committed does not count. Blocks.
+/// How far partitions go, in their order; one without a leader does not say. What is written and not committed does not
+/// count. Blocks.
 pub(super) fn bounds<C: rdkafka::consumer::ConsumerContext>(
     asker: &BaseConsumer<C>,
     topic: &str,
     partitions: impl IntoIterator<Item = u32>,
-) -> Result<Vec<PartitionInfo>, KafkaError> {
+) -> Result<Vec<Result<PartitionInfo, Code>>, KafkaError> {
     let list = list(topic, partitions);
     if list.count() == 0 {
         return Ok(Vec::new());
@@ -52,7 +58,21 @@ pub(super) fn bounds<C: rdkafka::consumer::ConsumerContext>(
     // The two logical offsets are the times by which the protocol asks for both ends.
     let first = offsets(asker, &list, Offset::Beginning)?;
     let end = offsets(asker, &list, Offset::End)?;
-    Ok(first.into_iter().zip(end).map(|(first, end)| PartitionInfo { first, end: end.max(first) }).collect())
+    let info = |(first, end): (Result<i64, Code>, Result<i64, Code>)| {
+        let first = first?;
+        Ok(PartitionInfo { first, end: end?.max(first) })
+    };
+    Ok(first.into_iter().zip(end).map(info).collect())
+}
+
+/// How far one partition goes. Blocks.
+pub(super) fn bounds_of<C: rdkafka::consumer::ConsumerContext>(
+    asker: &BaseConsumer<C>,
+    topic: &str,
+    partition: u32,
+) -> Result<PartitionInfo, KafkaError> {
+    let bounds = bounds(asker, topic, [partition])?.into_iter().next();
+    bounds.unwrap_or(Err(Code::UnknownPartition)).map_err(KafkaError::OffsetFetch)
 }
 
 /// The offsets of the first messages at or after a time, in milliseconds since the Unix epoch, of partitions in the
@@ -61,7 +81,7 @@ pub(super) fn offsets<C: rdkafka::consumer::ConsumerContext>(
     asker: &BaseConsumer<C>,
     list: &TopicPartitionList,
     at: Offset,
-) -> Result<Vec<i64>, KafkaError> {
+) -> Result<Vec<Result<i64, Code>>, KafkaError> {
     let mut asked = list.clone();
     asked.set_all_offsets(at)?;
     let found = asker.offsets_for_times(asked, PATIENCE)?;
@@ -75,8 +95,7 @@ pub(super) fn offsets<C: rdkafka::consumer::ConsumerContext>(
             })
         })
     };
-    let offsets = list.elements().into_iter().map(offset).collect::<Result<Vec<i64>, Code>>();
-    offsets.map_err(KafkaError::OffsetFetch)
+    Ok(list.elements().into_iter().map(offset).collect())
 }
 
 /// Makes a topic, unless it is there by now.

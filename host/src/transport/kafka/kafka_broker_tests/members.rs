@@ -1,5 +1,6 @@
 //! Members of a group, and what becomes of their partitions.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +10,7 @@ use super::cluster::{
 };
 use crate::model::{Checkpoint, Position};
 use crate::transport::kafka::config::{Config, GroupProtocol};
-use crate::transport::{Commit, OnLostPosition, SourceEvent, Start, Transport};
+use crate::transport::{Commit, CommitError, OnLostPosition, SourceEvent, Start, Subscription, Transport};
 
 /// A reader that has all four partitions of a topic.
 async fn owner(config: &Config, topic: &str) -> Reader {
@@ -134,6 +135,38 @@ async fn a_static_member_that_comes_back_gets_the_same_partitions() {
     assert_eq!(again.assignments.keys().copied().collect::<Vec<_>>(), had);
 }
 
+/// A pipeline reads its topic and its retry topic as two members of one group.
+async fn one_name_is_enough_for_two_topics(protocol: GroupProtocol) {
+    let config = Config { instance_id: Some("one".into()), ..config(protocol) };
+    let (work, retry) = (one_partition().await, one_partition().await);
+    let transport = kafka(&config);
+    let of = |topic: &str| {
+        let group = subscription(&work, Start::Earliest, OnLostPosition::Fail).group;
+        Subscription { group, ..subscription(topic, Start::Earliest, OnLostPosition::Fail) }
+    };
+    let mut work_reader = Reader::open(&transport, &of(&work)).await;
+    let mut retry_reader = Reader::open(&transport, &of(&retry)).await;
+    for topic in [&work, &retry] {
+        super::cluster::write(&*transport.sink(topic).await.unwrap(), 3).await;
+    }
+    assert_eq!(work_reader.offsets(3).await, [0, 1, 2]);
+    assert_eq!(retry_reader.offsets(3).await, [0, 1, 2]);
+    super::cluster::write(&*transport.sink(&work).await.unwrap(), 1).await;
+    assert_eq!(work_reader.offsets(1).await, [3], "it was not thrown out by the other one");
+}
+
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn one_name_is_enough_for_two_topics_of_a_classic_group() {
+    one_name_is_enough_for_two_topics(GroupProtocol::Classic).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn one_name_is_enough_for_two_topics_of_a_consumer_group() {
+    one_name_is_enough_for_two_topics(GroupProtocol::Consumer).await;
+}
+
 /// Two hosts of one name: one of them is told so, and why.
 #[tokio::test]
 #[ignore = "needs a broker"]
@@ -187,6 +220,43 @@ async fn offsets_of_another_client_are_checkpoints() {
     let committed =
         tokio::task::spawn_blocking(move || other.committed_offsets(list, PATIENCE).unwrap()).await.unwrap();
     assert_eq!(committed.elements()[0].offset(), Offset::Offset(7));
+}
+
+/// What is settled above the base fits beside the offset up to the bound that the source tells; where the broker takes
+/// less than the spec says, the commit fails, and says which setting is wrong.
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn checkpoints_fit_up_to_their_bound_and_a_bound_that_is_not_the_brokers_is_told() {
+    for (bytes, fits) in [(None, true), (NonZeroU32::new(20_000), false)] {
+        let topic = one_partition().await;
+        let transport = kafka(&Config { checkpoint_bytes: bytes, ..config(GroupProtocol::Classic) });
+        super::cluster::write(&*transport.sink(&topic).await.unwrap(), 1).await;
+        let mut reader = Reader::of(&transport, &topic).await;
+        reader.batch().await;
+        let limit = reader.assignments[&0].checkpoint_limit.unwrap();
+        let checkpoint = |pairs: i64| {
+            let unsettled = (0..pairs).map(|pair| Position(2 * pair + 1)).collect();
+            Checkpoint::new(Position(0), Position(2 * pairs), unsettled)
+        };
+        let largest = (1..).map(checkpoint).take_while(|checkpoint| checkpoint.encode().len() <= limit).last().unwrap();
+        assert_eq!(largest.encode().len(), limit);
+        let Checkpointed { partition, epoch } = Checkpointed::of(&reader);
+        let commit = Commit { partition, epoch, checkpoint: largest.clone() };
+        match (fits, reader.source.commit(vec![commit]).await) {
+            (true, done) => {
+                assert_eq!(done, Ok(()));
+                let group = subscription(&topic, Start::Earliest, OnLostPosition::Fail).group;
+                assert_eq!(transport.checkpoints(&topic, &group).await.unwrap(), [(0, largest)]);
+            }
+            (false, Err(CommitError::Unavailable(reason))) => {
+                assert!(
+                    reason.contains("`checkpoint_bytes`") && reason.contains("`offset.metadata.max.bytes`"),
+                    "{reason}"
+                );
+            }
+            (false, done) => panic!("{done:?}"),
+        }
+    }
 }
 
 struct Checkpointed {

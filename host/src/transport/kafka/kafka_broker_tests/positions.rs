@@ -1,6 +1,6 @@
 //! Where groups begin, and positions that are gone.
 
-use super::cluster::{Reader, config, delete, forget, kafka, make, one_partition, subscription, write};
+use super::cluster::{ALL, Reader, config, delete, forget, kafka, make, one_partition, subscription, write};
 use crate::model::{Checkpoint, Position, Timestamp};
 use crate::transport::kafka::config::GroupProtocol;
 use crate::transport::{Commit, OnLostPosition, Rooms, SourceEvent, Start, Transport, TransportError};
@@ -97,7 +97,44 @@ async fn a_topic_that_was_made_anew_is_not_taken_for_the_old_one() {
     drop(reader);
     let again = subscription(&topic, Start::Earliest, OnLostPosition::Earliest);
     let mut reader = Reader::open(&transport, &again).await;
+    // Known once the broker has refused to read there: then it is begun anew, and stays so.
+    let demand = Rooms([(crate::model::Partition::new(topic.as_str(), 0), ALL)].into());
+    while !matches!(reader.event(&demand).await, SourceEvent::Lost(_)) {}
     assert_eq!(reader.offsets(2).await, [0, 1]);
+    drop(reader);
+    let mut reader = Reader::of(&transport, &topic).await;
+    assert_eq!(reader.offsets(2).await, [0, 1]);
+}
+
+/// A client that reads what is not committed has come further than the end of what is.
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn a_position_within_an_open_transaction_is_not_taken_for_one_of_another_topic() {
+    use rdkafka::config::FromClientConfig;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let topic = one_partition().await;
+    let transport = kafka(&config(CLASSIC));
+    let mut settings = super::cluster::client();
+    settings.set("transactional.id", &topic);
+    let of = topic.clone();
+    let writer = tokio::task::spawn_blocking(move || {
+        let writer: BaseProducer = BaseProducer::from_config(&settings).unwrap();
+        writer.init_transactions(super::cluster::PATIENCE).unwrap();
+        writer.begin_transaction().unwrap();
+        for payload in ["a", "b"] {
+            writer.send(BaseRecord::<(), str>::to(&of).payload(payload).partition(0)).unwrap();
+        }
+        writer.flush(super::cluster::PATIENCE).unwrap();
+        writer
+    });
+    let writer = writer.await.unwrap();
+    commit_as_another_client(&topic, &format!("{topic}-group"), 2).await;
+    let mut reader = Reader::of(&transport, &topic).await;
+    assert_eq!(reader.batch().await.lag, 0);
+    let done = tokio::task::spawn_blocking(move || writer.commit_transaction(super::cluster::PATIENCE));
+    done.await.unwrap().unwrap();
+    write(&*transport.sink(&topic).await.unwrap(), 1).await;
+    assert_eq!(reader.offsets(1).await, [3], "behind the two messages and the mark of their transaction");
 }
 
 async fn until_gone(topic: &str) {

@@ -1,5 +1,7 @@
 //! What the sink does beside what its contract says.
 
+use std::sync::Arc;
+
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -29,6 +31,30 @@ async fn keys_go_where_the_java_client_puts_them() {
         let (one, again) = (sink.write(vec![write()]).await, sink.write(vec![write()]).await);
         assert_eq!(one[0].as_ref().unwrap().partition, again[0].as_ref().unwrap().partition);
     }
+}
+
+/// An idempotent producer that lost track of what was written writes nothing any more: what it had is tried again, by
+/// another one.
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn a_producer_that_met_a_fatal_error_is_replaced() {
+    let topic = name("fatal");
+    make(&topic, 1, &[]).await;
+    let transport = kafka(&config(CLASSIC));
+    let sink = transport.sink(&topic).await.unwrap();
+    assert!(sink.write(vec![record(0, "before")]).await.remove(0).is_ok());
+    let admin = transport.0.admin().unwrap();
+    let largest = crate::transport::kafka::topics::largest(&admin, &topic).await;
+    let producer = transport.0.producer(largest).unwrap();
+    let records = || (0..1000).map(|number| record(0, format!("{number}"))).collect::<Vec<_>>();
+    let (answers, ()) = tokio::join!(sink.write(records()), async { producer.die() });
+    assert!(producer.is_dead());
+    let fails = |answer: &Result<_, WriteError>| matches!(answer, Err(WriteError::Unavailable { .. }));
+    assert!(answers.iter().all(|answer| answer.is_ok() || fails(answer)), "{answers:?}");
+    assert!(fails(answers.last().unwrap()), "the producer died before it had written all: {:?}", answers.last());
+    let again = sink.write(records()).await;
+    assert!(again.iter().all(Result::is_ok), "{:?}", again.iter().find(|answer| answer.is_err()));
+    assert!(!Arc::ptr_eq(&producer, &transport.0.producer(largest).unwrap()));
 }
 
 /// Too large for the topic: that record is refused, and the next one is written.
