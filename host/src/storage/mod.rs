@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use crate::model::Progress;
 
 mod azure;
+pub mod conditional;
 pub mod config;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

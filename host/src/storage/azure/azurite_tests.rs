@@ -17,7 +17,7 @@ use super::tests::{EMULATOR_KEY, config, key, path, put, sas, secrets};
 use crate::model::{Clock, Progress, Secrets, Timestamp};
 use crate::storage::config::{AzureAuth, Config};
 use crate::storage::contract::{self, create_container};
-use crate::storage::{self, BlobStore, StoreError};
+use crate::storage::{self, BlobStore, StoreError, conditional};
 
 /// Bytes of a block of SHA-256.
 const BLOCK: usize = 64;
@@ -102,6 +102,27 @@ async fn a_name_of_a_message_is_the_blobs_name_below_the_prefix() {
 #[ignore = "needs the blob emulator, which `cargo xtask test` starts"]
 async fn a_signature_keeps_the_contract() {
     contract::run(&Container::new().await.signed_in(sas(), &signature()).shared()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the blob emulator, which `cargo xtask test` starts"]
+async fn entries_keep_the_contract() {
+    let container = Container::new().await;
+    let open = || conditional::open("lake", &container.config, &container.secrets, &Clock::system()).unwrap();
+    conditional::contract::run(&open(), &open()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the blob emulator, which `cargo xtask test` starts"]
+async fn entries_of_a_missing_container_are_the_store_s_fault() {
+    let container = Container::named("nowhere".to_owned());
+    let entries = conditional::open("lake", &container.config, &container.secrets, &Clock::system()).unwrap();
+    let put = entries.put("x", &conditional::Fields::new(), None).await.map(drop);
+    for error in [entries.list("x").await.map(drop), entries.read("x").await.map(drop), put].map(Result::unwrap_err) {
+        let tells =
+            matches!(&error, conditional::Failure::Unavailable(text) if text.contains("container does not exist"));
+        assert!(tells, "{error}");
+    }
 }
 
 #[tokio::test]

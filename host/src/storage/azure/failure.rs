@@ -76,28 +76,46 @@ pub(super) fn code(response: &HttpResponse) -> Option<String> {
 }
 
 /// What an error means for the call that met it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Meaning {
+    /// No such blob.
+    Missing,
+    /// The store as a whole cannot now.
+    Unavailable,
+    /// This call would fail again.
+    Other,
+}
+
+/// What an error means for the call that met it.
 ///
-/// | Azure | answer |
+/// | Azure | means |
 /// |---|---|
-/// | no such blob | `NotFound` |
+/// | no such blob | `Missing` |
 /// | 401, 403 | `Unavailable`: the credential is refused, which is no fault of the blob |
 /// | no such container, an account that is disabled | `Unavailable`, likewise |
 /// | a refusal without a code: an identity service or a proxy | `Unavailable`, likewise |
 /// | any other 4xx | `Other`, with Azure's code |
 /// | 5xx, 408, 429, no connection, timeout | `Unavailable` |
-pub(super) fn failed(doing: &'static str, path: &BlobPath, error: &object_store::Error) -> StoreError {
-    let Some(refusal) = Refusal::of(error) else {
-        return StoreError::Unavailable(format!("cannot {doing} {path}: {}", text(error)));
-    };
-    if refusal.is_missing() {
-        return StoreError::NotFound(path.clone());
+pub(super) fn meaning(error: &object_store::Error) -> Meaning {
+    match Refusal::of(error) {
+        None => Meaning::Unavailable,
+        Some(refusal) if refusal.is_missing() => Meaning::Missing,
+        Some(refusal) => match refusal.status {
+            401 | 403 | 404 => Meaning::Unavailable,
+            _ if refusal.code.is_none() => Meaning::Unavailable,
+            409 if refusal.is_code(&["ContainerBeingDeleted", "ContainerDisabled"]) => Meaning::Unavailable,
+            _ => Meaning::Other,
+        },
     }
+}
+
+/// What a call on a blob answers.
+pub(super) fn failed(doing: &'static str, path: &BlobPath, error: &object_store::Error) -> StoreError {
     let text = format!("cannot {doing} {path}: {}", text(error));
-    match refusal.status {
-        401 | 403 | 404 => StoreError::Unavailable(text),
-        _ if refusal.code.is_none() => StoreError::Unavailable(text),
-        409 if refusal.is_code(&["ContainerBeingDeleted", "ContainerDisabled"]) => StoreError::Unavailable(text),
-        _ => StoreError::Other(text),
+    match meaning(error) {
+        Meaning::Missing => StoreError::NotFound(path.clone()),
+        Meaning::Unavailable => StoreError::Unavailable(text),
+        Meaning::Other => StoreError::Other(text),
     }
 }
 

@@ -15,6 +15,7 @@ mod azurite_crash_tests;
 mod azurite_tests;
 mod connect;
 mod credential;
+mod entries;
 mod failure;
 #[cfg(test)]
 mod request_tests;
