@@ -3,17 +3,24 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::checkpoint::to_kafka;
-use super::member::{Member, Said, is_fenced, is_of_a_rebalance};
+use super::member::{Member, Said, is_between_generations, is_fenced, is_of_a_rebalance};
 use super::native;
 use super::topics::number;
 use crate::model::{Checkpoint, Partition};
 use crate::transport::{Commit, CommitError};
+
+/// Between two tries of a commit while the group agrees anew.
+const AGAIN: Duration = Duration::from_millis(20);
+/// How often it is tried before the pipeline is told: for longer than a rebalance takes that nobody holds up.
+const TRIES: u32 = 100;
 
 pub(super) struct Committing {
     member: Arc<Member>,
@@ -68,11 +75,21 @@ impl Committing {
         }
     }
 
-    /// Blocks. Where the client has joined anew meanwhile, it would commit as that new member, or as none at all.
+    /// Blocks. While a classic group agrees anew it is tried again, with the generation that the client knows by then. Where
+    /// the client has joined anew meanwhile, it would commit as that new member, or as none at all. In a group that the
+    /// broker leads it would have the same id: there only the source knows whether the partitions are its own still.
     fn store(&self, list: &TopicPartitionList) -> KafkaResult<()> {
-        let known_as = self.known_as.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if self.member.assignment_lost() || known_as != native::member_id(&self.member) {
-            return Err(KafkaError::ConsumerCommit(Code::UnknownMemberId));
+        for _ in 0..TRIES {
+            let known_as = self.known_as.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if self.member.assignment_lost() || known_as != native::member_id(&self.member) {
+                return Err(KafkaError::ConsumerCommit(Code::UnknownMemberId));
+            }
+            match self.member.commit(list, CommitMode::Sync) {
+                Err(error) if is_between_generations(&error) && !self.member.context().is_closing() => {
+                    thread::sleep(AGAIN);
+                }
+                done => return done,
+            }
         }
         self.member.commit(list, CommitMode::Sync)
     }

@@ -165,6 +165,11 @@ pub(super) fn is_of_a_rebalance(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether an error passes while a classic group agrees anew, by members that stay in it.
+pub(super) fn is_between_generations(error: &KafkaError) -> bool {
+    matches!(error.rdkafka_error_code(), Some(Code::RebalanceInProgress | Code::IllegalGeneration))
+}
+
 /// Whether an error is about the way to the brokers and not about what they say.
 pub(super) fn is_of_the_way(error: &KafkaError) -> bool {
     matches!(
