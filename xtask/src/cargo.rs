@@ -10,8 +10,10 @@ use serde::Deserialize;
 use crate::workspace;
 
 /// What [`programs`] builds: the selection that `cargo test --workspace` resolves to the same features, so that
-/// neither rebuilds what the other has built.
-const PROGRAMS: [&str; 7] = ["--package", "lockgate", "--package", "e2e", "--package", "chaos", "--bins"];
+/// neither rebuilds what the other has built. `probe` has no program: it shares with the engine what their macros are
+/// built on.
+const PROGRAMS: [&str; 9] =
+    ["--package", "lockgate", "--package", "e2e", "--package", "chaos", "--package", "probe", "--bins"];
 
 /// What [`measured`] builds.
 const MEASURED: [&str; 6] = ["--release", "--package", "lockgate", "--package", "bench", "--bins"];
