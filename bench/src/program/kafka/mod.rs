@@ -115,6 +115,8 @@ impl Cluster {
         while let Err(error) = self.ends(topic) {
             ensure!(Instant::now() < deadline, "topic {} is not there: {error:#}", topic.name);
             sleep(LOOK).await;
+            // Or the client goes by what it heard first.
+            self.asker.fetch_metadata(Some(&topic.name), CALL)?;
         }
         Ok(())
     }
