@@ -38,7 +38,6 @@ pub(super) fn to_guest(message: &Message) -> types::Message {
         key: message.key.as_ref().map(|key| key.to_vec()),
         headers: message.headers.iter().map(header_to_guest).collect(),
         payload: message.payload.to_vec(),
-        attributes: Vec::new(),
     }
 }
 

@@ -26,8 +26,6 @@ pub struct Message {
     pub headers: Vec<Header>,
     /// The body, untouched.
     pub payload: Vec<u8>,
-    /// What this version does not know yet.
-    pub attributes: Vec<(String, String)>,
 }
 
 /// A header: a name and bytes. Names may repeat.
@@ -58,7 +56,6 @@ impl Message {
             key: None,
             headers: Vec::new(),
             payload: payload.into(),
-            attributes: Vec::new(),
         }
     }
 

@@ -50,6 +50,20 @@ async fn an_exclusive_instance_is_used_again() {
 }
 
 #[tokio::test]
+async fn calls_leave_no_memory_behind() {
+    let bench = Bench::new(Wanted::default()).await;
+    let calls = async |calls: u32| {
+        for _ in 0..calls {
+            bench.call("echo").await.unwrap();
+        }
+        bench.said("memory").await
+    };
+    // What it needs for one it has after a few; a leak of one word a call would show.
+    let few = calls(200).await;
+    assert_eq!(calls(20_000).await, few, "pages");
+}
+
+#[tokio::test]
 async fn a_response_that_outlives_its_call_holds_nothing_at_its_endpoint() {
     let bench = Bench::new(Wanted::default()).await;
     assert_eq!(bench.said("keep files /hello").await, "ok ()");

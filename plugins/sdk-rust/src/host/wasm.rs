@@ -56,7 +56,6 @@ impl From<contract::types::Message> for Message {
             key: message.key,
             headers: message.headers.into_iter().map(|header| Header::new(header.name, header.value)).collect(),
             payload: message.payload,
-            attributes: message.attributes,
         }
     }
 }

@@ -32,10 +32,18 @@ const REALLOC: &str = "
       (then (drop (memory.grow (i32.add (i32.shr_u (local.get $size) (i32.const 16)) (i32.const 1))))))
     (local.get $at)";
 
+/// What the host calls with: the context, and a message, of which all but the payload's length is passed over.
+pub const PARAMETERS: &str =
+    "(param $context i32) (param i32 i32 i32 i32 i32 i64 i64 i32 i32 i32 i32 i32 i32) (param $payload-length i32)";
+
 /// Takes a message: `done` where its payload is empty, and otherwise what the test wrote.
-const PROCESS: &str = r#"(func (export "lockgate:plugin/processor@0.1.0#process") (param $message i32) (result i32)
-    (if (i32.eqz (i32.load offset=72 (local.get $message))) (then (return (i32.const 4000))))
-    (call $process (local.get $message)))"#;
+fn process_export() -> String {
+    format!(
+        r#"(func (export "lockgate:plugin/processor@0.1.0#process") {PARAMETERS} (result i32)
+    (if (i32.eqz (local.get $payload-length)) (then (return (i32.const {DONE}))))
+    (call $process (local.get $context)))"#
+    )
+}
 
 /// A plugin, as text. What is not written over is as it should be.
 #[derive(Clone, Debug)]
@@ -48,7 +56,7 @@ pub struct Crafted {
     pub describe: String,
     /// Instructions of `configure`, which leave an address. `$json` and `$length` are its config.
     pub configure: String,
-    /// Instructions that run for a message with a payload and leave the outcome's address. `$message` is where it stands.
+    /// Instructions that run for a message with a payload and leave the outcome's address. `$context` is the call's.
     pub process: String,
     /// The function that the host calls with a message.
     pub export: String,
@@ -67,7 +75,7 @@ impl Default for Crafted {
             describe: answer(INFO),
             configure: answer(CONFIGURED),
             process: answer(OUTCOME),
-            export: PROCESS.into(),
+            export: process_export(),
             realloc: REALLOC.into(),
             data: Vec::new(),
         }
@@ -93,7 +101,7 @@ impl Crafted {
   (global $heap (mut i32) (i32.const 65536))
   (func (export "lockgate:plugin/lifecycle@0.1.0#describe") (result i32) {describe})
   (func (export "lockgate:plugin/lifecycle@0.1.0#configure") (param $json i32) (param $length i32) (result i32) {configure})
-  (func $process (param $message i32) (result i32) {process})
+  (func $process (param $context i32) (result i32) {process})
   {export}
   (func (export "cabi_realloc") (param $old i32) (param $was i32) (param $align i32) (param $size i32) (result i32) {realloc})
   {fields}

@@ -45,6 +45,7 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         "panic" => panic!("{rest}"),
         "exit" => std::process::exit(1),
         "spin" => spin(),
+        "memory" => emit("out", Vec::new(), &pages().to_string()),
         "grow" => grow(),
         "recurse" => emit("out", Vec::new(), &recurse(u64::MAX).to_string()),
         "wait" => std::future::pending().await,
@@ -108,6 +109,17 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         "keyvalue" => said(keyvalue::get("ledger".into(), "key".into()).await),
         _ => of(Verdict::Reject(Rejection { code: "unknown-command".into(), reason: word.into() })),
     }
+}
+
+/// How large this instance's memory is. As a library of the tests it has none.
+#[cfg(target_family = "wasm")]
+fn pages() -> usize {
+    core::arch::wasm32::memory_size::<0>()
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn pages() -> usize {
+    0
 }
 
 fn of(verdict: Verdict) -> Outcome {

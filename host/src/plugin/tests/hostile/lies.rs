@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crafted::{Crafted, OUTCOME, ROOM, emission, outcome, words};
+use crafted::{Crafted, OUTCOME, PARAMETERS, ROOM, emission, outcome, words};
 
 use super::*;
 use crate::model::{Period, Size};
@@ -66,8 +66,8 @@ fn grows(what: &'static str, process: &str) -> Row {
 /// A guest that answers asynchronously: it begins like this, and then leaves a code; so does each call back.
 fn begins(what: &'static str, imports: &str, begin: &str, back: &str, code: &'static str, reason: &'static str) -> Row {
     let export = format!(
-        r#"(func (export "[async-lift]lockgate:plugin/processor@0.1.0#process") (param $message i32) (result i32)
-            (if (i32.eqz (i32.load offset=72 (local.get $message))) (then {ANSWER} (return (i32.const 0))))
+        r#"(func (export "[async-lift]lockgate:plugin/processor@0.1.0#process") {PARAMETERS} (result i32)
+            (if (i32.eqz (local.get $payload-length)) (then {ANSWER} (return (i32.const 0))))
             {begin})
         (func (export "[callback][async-lift]lockgate:plugin/processor@0.1.0#process")
             (param i32 i32 i32) (result i32) {back})"#
@@ -194,13 +194,13 @@ fn rows() -> Vec<Row> {
         does(
             "its context as a response",
             RESPONSE,
-            "(drop (call $status (i32.load (local.get $message))))",
+            "(drop (call $status (local.get $context)))",
             "handle index 1 used with the wrong type, expected guest-defined resource but found a different guest-defined resource",
         ),
         does(
             "its context dropped twice",
             RESPONSE,
-            "(call $drop-context (i32.load (local.get $message))) (call $drop-context (i32.load (local.get $message)))",
+            "(call $drop-context (local.get $context)) (call $drop-context (local.get $context))",
             "unknown handle index 1",
         ),
         does(
