@@ -91,12 +91,26 @@ impl Meter {
 pub(super) struct MemoryLimit {
     limit: u64,
     used: u64,
+    /// What of it was used before the first call.
+    at_rest: u64,
 }
 
 impl MemoryLimit {
     /// At most this many bytes.
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, used: 0 }
+        Self { limit, used: 0, at_rest: 0 }
+    }
+
+    /// From here on it is looked at how much an instance fills.
+    pub(super) fn rest(&mut self) {
+        self.at_rest = self.used;
+    }
+
+    /// Whether three quarters are filled of what an instance had left when it began: memory is never given back, so one of
+    /// the next calls would run out of it.
+    pub(super) fn is_filled(&self) -> bool {
+        let (filled, room) = (self.used.saturating_sub(self.at_rest), self.limit.saturating_sub(self.at_rest));
+        filled > room / 4 * 3
     }
 
     fn take(&mut self, bytes: u64) -> Result<(), Exceeded> {

@@ -74,6 +74,7 @@ impl Slot {
         check_binding(&binding)?;
         self.outputs.clone_from(&binding.outputs);
         self.at_rest = self.store.concurrent_state_table_size();
+        self.store.data_mut().memory.rest();
         Ok(binding)
     }
 
@@ -98,14 +99,15 @@ impl Slot {
     }
 
     /// Whether another call may run here. Not when the last one left work behind, which would go on in the next one's
-    /// name, nor when too many handles were left.
+    /// name, nor when too many handles were left or the memory is nearly filled.
     pub(super) fn is_reusable(&mut self, call: &Call) -> bool {
         let is_idle = self.store.concurrent_state_table_size() <= self.at_rest;
         let is_worn = self.store.data_mut().is_worn();
         if !is_idle {
             call.span().in_scope(|| debug!("instance dropped: the call left work behind"));
         } else if is_worn {
-            call.span().in_scope(|| debug!("instance dropped: calls left too many handles behind"));
+            call.span()
+                .in_scope(|| debug!("instance dropped: calls left too many handles or too little memory behind"));
         }
         is_idle && !is_worn
     }

@@ -237,9 +237,9 @@ impl State {
         held.for_each(http::Response::let_go);
     }
 
-    /// Whether so many handles were left behind that the next call could run out of them.
+    /// Whether calls left so much behind that one of the next could run out of handles, or of memory.
     pub(super) fn is_worn(&mut self) -> bool {
-        self.table.iter_mut().count() > HANDLES_LEFT
+        self.memory.is_filled() || self.table.iter_mut().count() > HANDLES_LEFT
     }
 
     /// The call that is under way, for `import`.

@@ -64,6 +64,17 @@ async fn calls_leave_no_memory_behind() {
 }
 
 #[tokio::test]
+async fn an_instance_that_has_filled_its_memory_is_not_used_again() {
+    let bench = Bench::new(Wanted::default()).await;
+    let most = Limits::default().memory.0;
+    assert_eq!(bench.count().await, "1");
+    bench.call(&format!("litter {}", most / 2)).await.unwrap();
+    assert_eq!(bench.count().await, "3", "half of it is left");
+    bench.call(&format!("litter {}", most / 3)).await.unwrap();
+    assert_eq!(bench.count().await, "1");
+}
+
+#[tokio::test]
 async fn a_response_that_outlives_its_call_holds_nothing_at_its_endpoint() {
     let bench = Bench::new(Wanted::default()).await;
     assert_eq!(bench.said("keep files /hello").await, "ok ()");

@@ -46,6 +46,10 @@ pub async fn run(context: Context, message: Message) -> Outcome {
         "exit" => std::process::exit(1),
         "spin" => spin(),
         "memory" => emit("out", Vec::new(), &pages().to_string()),
+        "litter" => {
+            std::mem::forget(vec![1_u8; usize::try_from(number(0)).unwrap_or_default()]);
+            of(Verdict::Done)
+        }
         "grow" => grow(),
         "recurse" => emit("out", Vec::new(), &recurse(u64::MAX).to_string()),
         "wait" => std::future::pending().await,
