@@ -19,7 +19,7 @@ use crate::model::{Checkpoint, Partition, Position};
 use crate::transport::cursor::Cursor;
 use crate::transport::{OnLostPosition, PartitionInfo, Start, Subscription, TransportError};
 
-/// Between two tries of a commit while the group agrees anew.
+/// Between two tries while the group agrees anew.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How often it is tried: for longer than a rebalance takes.
 const TRIES: u32 = 200;
@@ -39,11 +39,13 @@ pub(super) struct Wanted {
     pub(super) indexes: Vec<u32>,
     /// Those of which the broker has said that the group's position is none.
     pub(super) refused: BTreeSet<u32>,
+    /// Whether it was found before that the client does not know where they are: it asks then.
+    pub(super) unknown: bool,
 }
 
 impl From<Vec<u32>> for Wanted {
     fn from(indexes: Vec<u32>) -> Self {
-        Self { indexes, refused: BTreeSet::new() }
+        Self { indexes, refused: BTreeSet::new(), unknown: false }
     }
 }
 
@@ -54,8 +56,29 @@ pub(super) struct Place {
     pub(super) lost: Option<TransportError>,
 }
 
-/// Finds where to begin in these partitions of the topic whose name in Kafka is `physical`.
+/// Finds where to begin in these partitions of the topic whose name in Kafka is `physical`. Begins anew while the group
+/// agrees anew: others may have come further meanwhile, so nothing is committed that was found out before.
 pub(super) fn begin(
+    member: &Member,
+    physical: &str,
+    subscription: &Subscription,
+    wanted: &Wanted,
+    over: &AtomicBool,
+) -> KafkaResult<Begun> {
+    if wanted.unknown {
+        // What it learns of the topic it keeps. Where it learns nothing, what follows says why.
+        drop(member.fetch_metadata(Some(physical), PATIENCE));
+    }
+    for _ in 0..TRIES {
+        match begin_once(member, physical, subscription, wanted, over) {
+            Err(error) if is_of_a_rebalance(&error) && !member.context().is_closing() => thread::sleep(AGAIN),
+            done => return done,
+        }
+    }
+    Err(KafkaError::ConsumerCommit(Code::RebalanceInProgress))
+}
+
+fn begin_once(
     member: &Member,
     physical: &str,
     subscription: &Subscription,
@@ -172,23 +195,17 @@ fn before(offset: i64) -> Checkpoint {
     Checkpoint::plain(Position(offset.saturating_sub(1)))
 }
 
-/// Commits as the member that the group gave the partitions to; waits while the group agrees anew. Not once it is over:
-/// then others have the partitions, and may have come further.
+/// Commits as the member that the group gave the partitions to. Not once it is over: then others have the partitions, and
+/// may have come further.
 fn commit(member: &Member, id: Option<&str>, list: &TopicPartitionList, over: &AtomicBool) -> KafkaResult<()> {
     if list.count() == 0 {
         return Ok(());
     }
-    for _ in 0..TRIES {
-        let is_another = native::member_id(member).as_deref() != id;
-        if over.load(Ordering::Acquire) || member.assignment_lost() || is_another {
-            return Err(KafkaError::ConsumerCommit(Code::UnknownMemberId));
-        }
-        match member.commit(list, CommitMode::Sync) {
-            Err(error) if is_of_a_rebalance(&error) && !member.context().is_closing() => thread::sleep(AGAIN),
-            done => return done,
-        }
+    let is_another = native::member_id(member).as_deref() != id;
+    if over.load(Ordering::Acquire) || member.assignment_lost() || is_another {
+        return Err(KafkaError::ConsumerCommit(Code::UnknownMemberId));
     }
-    Err(KafkaError::ConsumerCommit(Code::RebalanceInProgress))
+    member.commit(list, CommitMode::Sync)
 }
 
 #[cfg(test)]

@@ -283,9 +283,10 @@ impl KafkaSource {
         self.wake.notify_one();
     }
 
-    fn begin_later(&mut self, Wanted { indexes, refused }: Wanted, at: Instant) {
+    fn begin_later(&mut self, Wanted { indexes, refused, unknown }: Wanted, at: Instant) {
         self.later.indexes.extend(indexes);
         self.later.refused.extend(refused);
+        self.later.unknown |= unknown;
         self.later_at = at;
     }
 
@@ -315,7 +316,7 @@ impl KafkaSource {
         }
         if !later.is_empty() {
             let indexes: Vec<u32> = later.into_iter().map(|(index, _)| index).collect();
-            self.begin_later(indexes.into(), now + AGAIN);
+            self.begin_later(Wanted { indexes, unknown: true, ..Wanted::default() }, now + AGAIN);
         }
         if !assignments.is_empty() {
             self.events.push_back(SourceEvent::Assigned(assignments));
@@ -364,7 +365,7 @@ impl KafkaSource {
                     // Begun anew, as the subscription says; this assignment's positions are over.
                     None => {
                         self.lose(&[index]);
-                        let wanted = Wanted { indexes: vec![index], refused: [index].into() };
+                        let wanted = Wanted { indexes: vec![index], refused: [index].into(), ..Wanted::default() };
                         self.begin_later(wanted, self.cluster.clock.now());
                     }
                 }
