@@ -1,5 +1,8 @@
-//! Writes records, many at once; each is answered when all in-sync replicas have it. Shared by the sinks of a cluster.
+//! Writes records, many at once; each is answered when all in-sync replicas have it. Shared by the sinks of a cluster. What
+//! is written together is answered together, by one wake-up.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -9,7 +12,7 @@ use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
 use rdkafka::{ClientConfig, ClientContext};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::client::{self, Trouble};
@@ -26,8 +29,61 @@ pub(super) struct Producer(Elsewhere<ThreadedProducer<Context>>);
 /// How a record ended: its partition and offset.
 pub(super) type Delivered = Result<(i32, i64), KafkaError>;
 
-/// A record that waits for its answer. Nothing comes when the producer is gone.
-pub(super) type Pending = oneshot::Receiver<Delivered>;
+/// The answers to records that are written together.
+pub(super) struct Answers(Arc<Awaited>);
+
+struct Awaited {
+    delivered: Mutex<Vec<Option<Delivered>>>,
+    /// Answers that are still to come, and one more until they are waited for.
+    left: AtomicUsize,
+    complete: Notify,
+}
+
+/// The place of a record's answer. Where it is dropped without one, nothing is known.
+pub(super) struct Answer {
+    awaited: Arc<Awaited>,
+    index: usize,
+    delivered: Option<Delivered>,
+}
+
+impl Answers {
+    /// To so many records.
+    pub(super) fn new(records: usize) -> Self {
+        let delivered = Mutex::new(vec![None; records]);
+        Self(Arc::new(Awaited { delivered, left: AtomicUsize::new(1), complete: Notify::new() }))
+    }
+
+    /// The place of one of them.
+    fn place(&self, index: usize) -> Box<Answer> {
+        self.0.left.fetch_add(1, Ordering::AcqRel);
+        Box::new(Answer { awaited: self.0.clone(), index, delivered: None })
+    }
+
+    /// Waits for all that are to come; of records that were not sent there is none.
+    pub(super) async fn all(self) -> Vec<Option<Delivered>> {
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+            self.0.complete.notified().await;
+        }
+        std::mem::take(&mut *self.0.lock())
+    }
+}
+
+impl Awaited {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Delivered>>> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(place) = self.awaited.lock().get_mut(self.index) {
+            *place = self.delivered.take();
+        }
+        if self.awaited.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.awaited.complete.notify_one();
+        }
+    }
+}
 
 struct Context {
     trouble: Trouble,
@@ -44,15 +100,13 @@ impl ClientContext for Context {
 }
 
 impl ProducerContext<NoCustomPartitioner> for Context {
-    type DeliveryOpaque = Box<oneshot::Sender<Delivered>>;
+    type DeliveryOpaque = Box<Answer>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, answer: Self::DeliveryOpaque) {
-        let delivered = match result {
+    fn delivery(&self, result: &DeliveryResult<'_>, mut answer: Self::DeliveryOpaque) {
+        answer.delivered = Some(match result {
             Ok(message) => Ok((message.partition(), message.offset())),
             Err((error, _)) => Err(error.clone()),
-        };
-        // Whoever asked may be gone.
-        let _ = answer.send(delivered);
+        });
     }
 }
 
@@ -73,23 +127,23 @@ impl Producer {
         super::native::fail_fatally(self.0.client());
     }
 
-    /// Gives a record to the producer, in order; waits while its queue is full. Says what is wrong with the record.
+    /// Gives a record to the producer, in order; waits while its queue is full. Says what is wrong with the record. When
+    /// it is taken, the answer at this index is to come.
     pub(super) async fn send(
         &self,
         topic: &str,
         record: &Record,
-        partition: Option<u32>,
-    ) -> Result<Result<Pending, KafkaError>, String> {
+        (answers, index): (&Answers, usize),
+    ) -> Result<Result<(), KafkaError>, String> {
         let headers = headers(&record.headers)?;
-        let (answer, pending) = oneshot::channel();
         let mut shaped: BaseRecord<'_, [u8], [u8], _> =
-            BaseRecord::with_opaque_to(topic, Box::new(answer)).payload(&*record.payload);
+            BaseRecord::with_opaque_to(topic, answers.place(index)).payload(&*record.payload);
         shaped.key = record.key.as_deref();
-        shaped.partition = partition.map(number);
+        shaped.partition = record.partition.map(number);
         shaped.headers = headers;
         loop {
             match self.0.send(shaped) {
-                Ok(()) => return Ok(Ok(pending)),
+                Ok(()) => return Ok(Ok(())),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
                     shaped = back;
                     sleep(FULL).await;
@@ -111,9 +165,4 @@ impl Producer {
             None => client.context().trouble.explain(error),
         }
     }
-}
-
-/// Waits until a record is delivered, or is not.
-pub(super) async fn delivered(pending: Pending) -> Delivered {
-    pending.await.unwrap_or(Err(KafkaError::Canceled))
 }

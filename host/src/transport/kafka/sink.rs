@@ -9,7 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::cluster::Cluster;
 use super::message::weight;
-use super::producer::{Pending, Producer, delivered};
+use super::producer::{Answers, Delivered, Producer};
 use super::topics;
 use crate::model::{Position, Record};
 use crate::transport::{Sink, WriteError, Written};
@@ -31,9 +31,6 @@ struct Writer {
     /// The largest batch that the topic takes.
     largest: u64,
 }
-
-/// A record on its way, or why it is on none.
-type Sent = Result<Pending, WriteError>;
 
 impl KafkaSink {
     /// Of a topic that is there.
@@ -58,12 +55,13 @@ impl KafkaSink {
         Ok(writer.clone())
     }
 
-    async fn send(&self, writer: &Writer, record: &Record) -> Sent {
+    /// Sends a record on its way, or says why it is on none. The answer at this index is to come then.
+    async fn send(&self, writer: &Writer, record: &Record, answer: (&Answers, usize)) -> Result<(), WriteError> {
         if let Some(chosen) = record.partition.filter(|chosen| *chosen >= self.partitions) {
             return Err(self.refused(format!("there is no partition {chosen}, only {}", self.partitions)));
         }
         self.check_size(record, writer.largest)?;
-        let sent = writer.producer.send(&self.physical, record, record.partition).await;
+        let sent = writer.producer.send(&self.physical, record, answer).await;
         sent.map_err(|reason| self.refused(reason))?.map_err(|error| match error.rdkafka_error_code() {
             Some(Code::MessageSizeTooLarge) => self.too_large(record, writer.largest),
             _ => self.unavailable(writer.producer.explain(&error)),
@@ -87,6 +85,21 @@ impl KafkaSink {
             "it has {} bytes with all around it, more than the {largest} that the topic takes (`max.message.bytes`)",
             weight(record)
         ))
+    }
+
+    /// What became of a record that was sent.
+    async fn ended(
+        &self,
+        writer: &Writer,
+        record: &Record,
+        delivered: Option<Delivered>,
+    ) -> Result<Written, WriteError> {
+        match delivered.unwrap_or(Err(KafkaError::Canceled)) {
+            Ok((partition, offset)) => {
+                Ok(Written { partition: u32::try_from(partition).unwrap_or(0), position: Position(offset) })
+            }
+            Err(error) => Err(self.rejected(writer, record, &error).await),
+        }
     }
 
     /// What it means that a record was not taken. Records that may be tried again keep those behind them.
@@ -134,34 +147,30 @@ impl Sink for KafkaSink {
             Ok(writer) => writer,
             Err(error) => return records.iter().map(|_| Err(error.clone())).collect(),
         };
-        let mut sent: Vec<Sent> = Vec::with_capacity(records.len());
+        let answers = Answers::new(records.len());
+        let mut sent: Vec<Result<(), WriteError>> = Vec::with_capacity(records.len());
         let mut broken: Option<WriteError> = None;
-        for record in &records {
+        for (index, record) in records.iter().enumerate() {
             // Where one cannot be sent now, none behind it is: it could come to stand before it.
             let one = match &broken {
                 Some(error) => Err(error.clone()),
-                None => self.send(&writer, record).await,
+                None => self.send(&writer, record, (&answers, index)).await,
             };
             if let Err(error @ WriteError::Unavailable { .. }) = &one {
                 broken.get_or_insert_with(|| error.clone());
             }
             sent.push(one);
         }
-        let mut answers = Vec::with_capacity(records.len());
+        let mut written = Vec::with_capacity(records.len());
         let mut held = Held::default();
-        for (record, sent) in records.iter().zip(sent) {
+        for ((record, sent), delivered) in records.iter().zip(sent).zip(answers.all().await) {
             let answer = match sent {
+                Ok(()) => self.ended(&writer, record, delivered).await,
                 Err(error) => Err(error),
-                Ok(pending) => match delivered(pending).await {
-                    Ok((partition, offset)) => {
-                        Ok(Written { partition: u32::try_from(partition).unwrap_or(0), position: Position(offset) })
-                    }
-                    Err(error) => Err(self.rejected(&writer, record, &error).await),
-                },
             };
-            answers.push(held.keep_order(record, answer));
+            written.push(held.keep_order(record, answer));
         }
-        answers
+        written
     }
 
     fn partitions(&self) -> u32 {
