@@ -17,6 +17,9 @@ use crate::model::Secrets;
 const READ_AHEAD: &str = "2048";
 /// The same in messages: small ones, and those without a payload, take more than their bytes.
 const READ_AHEAD_MESSAGES: &str = "4000";
+/// What one answer may bring of a partition, in bytes as they are kept. Compressed JSON is ten times that once it is read,
+/// and what has come is held whole, beside what is bounded above.
+const FETCHED: &str = "262144";
 /// What a producer may hold, in KiB. `send` waits when it is full.
 const PRODUCER_QUEUE: &str = "65536";
 /// Characters of a member's name that Kafka takes.
@@ -170,7 +173,7 @@ impl Properties {
         client.set("group.id", group).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
         client.set("auto.offset.reset", "error").set("enable.partition.eof", "true");
         client.set("fetch.queue.backoff.ms", "5").set("queued.max.messages.kbytes", READ_AHEAD);
-        client.set("queued.min.messages", READ_AHEAD_MESSAGES);
+        client.set("queued.min.messages", READ_AHEAD_MESSAGES).set("fetch.message.max.bytes", FETCHED);
         self.pass_on(&mut client, |key| !PRODUCERS.contains(&key));
         client
     }
