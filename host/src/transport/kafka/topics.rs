@@ -34,14 +34,23 @@ pub(super) fn all(asker: &BaseConsumer<Plain>) -> Result<Vec<(String, Vec<Partit
     let mut all = Vec::new();
     for topic in topics {
         let count = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
-        let bounds = bounds(asker, topic.name(), 0..count)?;
-        match bounds.into_iter().collect::<Result<Vec<_>, Code>>() {
+        let bounds = match bounds(asker, topic.name(), 0..count) {
+            Ok(bounds) => bounds.into_iter().collect::<Result<Vec<_>, Code>>(),
+            Err(error) => Err(of_one_topic(&error).ok_or(error)?),
+        };
+        match bounds {
             Ok(bounds) => all.push((topic.name().to_owned(), bounds)),
             Err(code) => tracing::warn!(target: "lockgate::kafka", topic = topic.name(), %code,
                 "it is not known how far the topic goes: it is left out"),
         }
     }
     Ok(all)
+}
+
+/// What is wrong with one topic only: it is being made, moved or removed.
+fn of_one_topic(error: &KafkaError) -> Option<Code> {
+    let passing = [Code::NotLeaderForPartition, Code::LeaderNotAvailable, Code::UnknownTopicOrPartition];
+    error.rdkafka_error_code().filter(|code| passing.contains(code))
 }
 
 /// How far partitions go, in their order; one without a leader does not say. What is written and not committed does not
