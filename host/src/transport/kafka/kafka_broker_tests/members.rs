@@ -9,7 +9,7 @@ use super::cluster::{
     ALL, PATIENCE, Reader, config, kafka, make, name, nothing, one_partition, record, subscription, with,
 };
 use crate::model::{Checkpoint, Position};
-use crate::transport::kafka::config::{Config, GroupProtocol};
+use crate::transport::kafka::config::{Config, GroupProtocol, Property};
 use crate::transport::{Commit, CommitError, OnLostPosition, SourceEvent, Start, Subscription, Transport};
 
 /// A reader that has all four partitions of a topic.
@@ -109,7 +109,13 @@ async fn a_slow_guest_keeps_its_partitions() {
 async fn a_static_member_that_comes_back_gets_the_same_partitions() {
     let topic = name("static");
     make(&topic, 4, &[]).await;
-    let of = |id: &str| Config { instance_id: Some(id.to_owned()), ..config(GroupProtocol::Classic) };
+    // Longer than a busy machine takes to come back.
+    let session = [("session.timeout.ms".to_owned(), Property("30000".to_owned()))];
+    let of = |id: &str| {
+        let Config { mut properties, .. } = config(GroupProtocol::Classic);
+        properties.extend(session.clone());
+        Config { instance_id: Some(id.to_owned()), properties, ..config(GroupProtocol::Classic) }
+    };
     let mut one = Reader::of(&kafka(&of("one")), &topic).await;
     let mut other = Reader::of(&kafka(&of("other")), &topic).await;
     while one.assignments.len() + other.assignments.len() < 4 || other.assignments.is_empty() {
