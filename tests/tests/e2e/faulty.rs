@@ -159,7 +159,9 @@ async fn faults_of_every_kind_at_once_cost_their_messages_alone_and_no_other_pip
 #[tokio::test]
 async fn memory_that_was_eaten_returns_however_often_it_is() {
     let work = Work::new().await;
-    let host = Host::start(&work.lockgate, &[]).unwrap();
+    let mut host = Host::start(&work.lockgate, &[]).unwrap();
+    // It has made its topics then.
+    host.until_logged("\"assigned\"").await.unwrap();
     let eat = |number: usize| Outgoing {
         key: number.to_string(),
         headers: BTreeMap::new(),
