@@ -170,7 +170,13 @@ pub struct InFlight {
     /// What each partition of new messages may hold of the window, as far as the totals know.
     share: usize,
     lanes: Lanes<Work>,
-    /// Messages settled since the last commit that is durable.
+    /// What is settled and not stored, by topic.
+    unstored: BTreeMap<Arc<str>, Unstored>,
+}
+
+/// Messages of a topic that are settled, as far as their checkpoints are not durable.
+#[derive(Debug, Default)]
+struct Unstored {
     settled: usize,
     /// Of these, how many the commit under way covers.
     committing: usize,
@@ -187,8 +193,7 @@ impl InFlight {
             totals: Totals::default(),
             share: 0,
             lanes: Lanes::default(),
-            settled: 0,
-            committing: 0,
+            unstored: BTreeMap::new(),
         }
     }
 
@@ -196,6 +201,7 @@ impl InFlight {
     pub fn assign(&mut self, assignments: Vec<Assignment>) {
         for Assignment { partition, epoch, checkpoint, checkpoint_limit } in assignments {
             self.remove(std::slice::from_ref(&partition));
+            self.unstored.entry(partition.topic.clone()).or_default();
             let window = Window::new(partition.clone(), epoch, checkpoint.clone());
             let rank = if self.reader.is_retry(&partition) { Rank::Due } else { Rank::New };
             let assigned = Assigned {
@@ -284,8 +290,10 @@ impl InFlight {
             Some(assigned) if assigned.window.epoch() == work.ticket.epoch() => {
                 let mut assigned = Changing::new(assigned, &mut self.totals, self.share);
                 assigned.bytes = assigned.bytes.saturating_sub(size);
+                if let Some(unstored) = self.unstored.get_mut(&work.ticket.partition().topic) {
+                    unstored.settled += 1;
+                }
                 assigned.window.settle(work.ticket);
-                self.settled += 1;
                 true
             }
             _ => false,
@@ -323,20 +331,24 @@ impl InFlight {
         self.partitions.get(partition).is_some_and(|assigned| assigned.window.epoch() == epoch)
     }
 
-    /// The checkpoints that changed since they were stored. Ends with [`InFlight::stored`] or
+    /// The checkpoints of a topic that changed since they were stored. Ends with [`InFlight::stored`] or
     /// [`InFlight::not_stored`].
-    pub fn commits(&mut self) -> Vec<Commit> {
-        self.committing = self.settled;
-        let changed = self.partitions.iter().filter_map(|(partition, assigned)| {
+    pub fn commits(&mut self, topic: &Arc<str>) -> Vec<Commit> {
+        if let Some(unstored) = self.unstored.get_mut(topic) {
+            unstored.committing = unstored.settled;
+        }
+        let changed = self.partitions.range(all_of(topic)).filter_map(|(partition, assigned)| {
             let checkpoint = assigned.window.checkpoint().filter(|now| assigned.stored.as_ref() != Some(now))?;
             Some(Commit { partition: partition.clone(), epoch: assigned.window.epoch(), checkpoint })
         });
         changed.collect()
     }
 
-    /// Checkpoints are durable.
-    pub fn stored(&mut self, commits: Vec<Commit>) {
-        self.settled = self.settled.saturating_sub(std::mem::take(&mut self.committing));
+    /// Checkpoints of a topic are durable.
+    pub fn stored(&mut self, topic: &str, commits: Vec<Commit>) {
+        if let Some(unstored) = self.unstored.get_mut(topic) {
+            unstored.settled = unstored.settled.saturating_sub(std::mem::take(&mut unstored.committing));
+        }
         for Commit { partition, epoch, checkpoint } in commits {
             if let Some(assigned) = self.partitions.get_mut(&partition)
                 && assigned.window.epoch() == epoch
@@ -346,14 +358,22 @@ impl InFlight {
         }
     }
 
-    /// Checkpoints could not be stored.
-    pub fn not_stored(&mut self) {
-        self.committing = 0;
+    /// Checkpoints of a topic could not be stored.
+    pub fn not_stored(&mut self, topic: &str) {
+        if let Some(unstored) = self.unstored.get_mut(topic) {
+            unstored.committing = 0;
+        }
     }
 
-    /// Whether half of the window has settled since the last durable commit.
-    pub fn commit_is_urgent(&self) -> bool {
-        self.settled * 2 >= self.limits.messages.get()
+    /// Whether half of the window has settled since the last durable commits, and some of it in this topic.
+    pub fn commit_is_urgent(&self, topic: &str) -> bool {
+        let of_topic = self.unstored.get(topic).is_some_and(|unstored| unstored.settled > 0);
+        of_topic && self.settled() * 2 >= self.limits.messages.get()
+    }
+
+    /// Messages settled since the last durable commits.
+    fn settled(&self) -> usize {
+        self.unstored.values().map(|unstored| unstored.settled).sum()
     }
 
     /// Whether these partitions hold nothing that a commit would store.

@@ -6,8 +6,12 @@ use super::*;
 use crate::model::{Headers, MessageId, Origin, Size};
 use crate::transport::Rooms;
 
+fn topic() -> Arc<str> {
+    "t".into()
+}
+
 fn partition(index: u32) -> Partition {
-    Partition::new("t", index)
+    Partition::new(topic(), index)
 }
 
 /// Two partitions in a window of ten messages and a hundred bytes.
@@ -92,7 +96,7 @@ fn a_partition_whose_unread_messages_are_gone_is_idle_with_its_checkpoint_at_the
     assert_eq!(in_flight.states(|_, _| None)[0].checkpoint, Some(Checkpoint::plain(Position(-1))));
     assert!(in_flight.settle(work));
     assert_eq!(in_flight.idle(), Idle::Yes);
-    assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(9)));
+    assert_eq!(in_flight.commits(&topic())[0].checkpoint, Checkpoint::plain(Position(9)));
 }
 
 #[test]
@@ -113,11 +117,11 @@ fn nothing_is_admitted_while_a_window_has_settled_since_the_last_commit() {
         in_flight.settle(work);
     }
     assert_eq!(in_flight.demand(), Rooms::default());
-    let commits = in_flight.commits();
-    in_flight.not_stored();
+    let commits = in_flight.commits(&topic());
+    in_flight.not_stored(&topic());
     assert_eq!(in_flight.demand(), Rooms::default(), "a commit that failed frees nothing");
-    in_flight.commits();
-    in_flight.stored(commits);
+    in_flight.commits(&topic());
+    in_flight.stored(&topic(), commits);
     assert!(room(&mut in_flight, 0).is_some() && in_flight.is_stored(&[partition(0)]));
 }
 
@@ -129,7 +133,7 @@ fn what_belongs_to_an_earlier_assignment_changes_nothing() {
     in_flight.assign(vec![assignment(0, 2)]);
     assert!(!in_flight.owns(&work));
     assert!(!in_flight.settle(work));
-    assert_eq!(in_flight.commits(), []);
+    assert_eq!(in_flight.commits(&topic()), []);
 }
 
 #[test]
@@ -286,16 +290,16 @@ mod any_interleaving {
         }
 
         fn commit(&mut self, durable: bool) {
-            let commits = self.in_flight.commits();
+            let commits = self.in_flight.commits(&topic());
             if !durable {
-                return self.in_flight.not_stored();
+                return self.in_flight.not_stored(&topic());
             }
             for commit in &commits {
                 let before = self.stored.insert(commit.partition.index, commit.checkpoint.clone());
                 let moved_back = before.is_some_and(|before| before.base() > commit.checkpoint.base());
                 assert!(!moved_back, "a checkpoint moved back");
             }
-            self.in_flight.stored(commits);
+            self.in_flight.stored(&topic(), commits);
         }
 
         fn check(&self) {

@@ -40,7 +40,7 @@ use crate::model::{Clock, Partition};
 use crate::plugin::Plugin;
 use crate::transport::{Source, SourceEvent};
 use closing::COMMIT_GRACE;
-use committing::{COMMIT_FIRST_WAIT, Committing, committed};
+use committing::Committing;
 
 /// The wait before an unavailable topic is tried again; it doubles.
 const SINK_FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -135,8 +135,7 @@ pub struct Pipeline {
     again: VecDeque<Work>,
     stages: Stages,
     timers: Timers<Due>,
-    committing: Option<Committing>,
-    next_commit: Instant,
+    committing: Committing,
     revoking: Vec<Revoking>,
     stop: Option<Instant>,
     /// Why the pipeline stops, when nobody told it to: the source is at its end for good.
@@ -146,9 +145,6 @@ pub struct Pipeline {
     /// What outside does not work, while it does not.
     sink_trouble: Option<String>,
     source_trouble: Option<String>,
-    commit_trouble: Option<String>,
-    /// The wait before a commit is tried again.
-    commit_wait: Duration,
     /// When an unavailable topic is tried again.
     sink_backoff: Backoff,
     /// Admits and starts nothing until it is resumed.
@@ -162,7 +158,6 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that has not read anything yet.
     pub fn new(settings: Settings, parts: Parts) -> Self {
-        let next_commit = parts.clock.now() + settings.checkpoint_every;
         let reader = Reader { pipeline: settings.maker.pipeline.clone(), retry_topic: settings.retry_topic.clone() };
         Self {
             bytes_before: parts.plugin.bytes_moved(),
@@ -172,16 +167,13 @@ impl Pipeline {
             again: VecDeque::new(),
             stages: Stages::new(parts.plugin.clone(), parts.router.spill.clone()),
             timers: Timers::default(),
-            committing: None,
-            next_commit,
+            committing: Committing::default(),
             revoking: Vec::new(),
             stop: None,
             failure: None,
             deaf: false,
             sink_trouble: None,
             source_trouble: None,
-            commit_trouble: None,
-            commit_wait: COMMIT_FIRST_WAIT,
             paused: false,
             counts: Counts::default(),
             measures: Measures::default(),
@@ -197,7 +189,7 @@ impl Pipeline {
     }
 
     async fn run_to_end(&mut self, commands: &mut mpsc::Receiver<Command>) -> End {
-        let mut alarm = pin!(sleep_until(self.next_commit));
+        let mut alarm = pin!(sleep_until(self.next_wake()));
         loop {
             self.counts.admitted += self.in_flight.fall_due(self.parts.clock.now()) as u64;
             self.start();
@@ -217,7 +209,7 @@ impl Pipeline {
                 biased;
                 command = commands.recv(), if !self.deaf => self.obey(command),
                 ended = self.stages.next() => self.all_ended(ended),
-                result = committed(&mut self.committing) => self.committed(result),
+                committed = self.committing.next() => self.committed(committed),
                 () = &mut alarm => self.on_time(),
                 event = self.parts.source.next(&wanted), if self.failure.is_none() => self.all_told(event, bounds),
             };
@@ -343,6 +335,9 @@ impl Pipeline {
                 let partitions: Vec<Partition> =
                     assignments.iter().map(|assignment| assignment.partition.clone()).collect();
                 self.forget(&partitions);
+                for partition in &partitions {
+                    self.committing.know(&partition.topic, self.parts.clock.now() + self.settings.checkpoint_every);
+                }
                 self.in_flight.assign(assignments);
                 if self.stop.is_some() {
                     self.close(&self.in_flight.partitions());
@@ -381,14 +376,11 @@ impl Pipeline {
         // A trial that is due but may not start is looked at again once what keeps it has changed.
         let trial = self.gate.due().filter(|_| self.may_start()).map(Instant::from_std);
         let due = self.timers.next().into_iter().chain(self.in_flight.next_due());
-        ahead.chain(due).chain(trial).chain([self.next_commit]).min().unwrap_or(self.next_commit)
+        ahead.chain(due).chain(trial).chain(self.committing.due()).min().unwrap_or(now + self.settings.checkpoint_every)
     }
 
     fn on_time(&mut self) -> Option<End> {
         let now = self.parts.clock.now();
-        if now >= self.next_commit && self.committing.is_some() {
-            self.next_commit = now + self.settings.checkpoint_every;
-        }
         while let Some(due) = self.timers.due(now) {
             match due {
                 Due::Start(work) => self.again.push_back(work),
@@ -424,7 +416,7 @@ impl Pipeline {
         if let Some(reason) = self.gate.reason() {
             return State::Held { reason: reason.to_owned() };
         }
-        let troubles = [&self.sink_trouble, &self.source_trouble, &self.commit_trouble];
+        let troubles = [self.sink_trouble.as_ref(), self.source_trouble.as_ref(), self.committing.trouble()];
         match troubles.into_iter().flatten().next() {
             Some(reason) => State::Blocked { reason: reason.clone() },
             None if self.in_flight.partitions().is_empty() => State::Starting,

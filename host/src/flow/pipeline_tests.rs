@@ -376,6 +376,27 @@ async fn a_commit_of_an_earlier_assignment_that_is_refused_late_does_not_end_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_goes_while_a_commit_of_another_topic_waits() {
+    let other = Partition::new("other", 0);
+    let assignment = Assignment { partition: other.clone(), epoch: Epoch(2), checkpoint: None, checkpoint_limit: None };
+    let mut of_other = message(0, "done");
+    of_other.origin.partition = other.clone();
+    let of_other = Batch { partition: other, messages: vec![of_other], lag: 0, passed: Position(0) };
+    let (reply, released) = oneshot::channel();
+    let script = vec![
+        (0, SourceEvent::Assigned(vec![assignment])),
+        (0, SourceEvent::Messages(of_other)),
+        // While the other one's first commit waits.
+        (3, messages(&["done"])),
+        (3, SourceEvent::Revoked { partitions: vec![partition()], reply }),
+    ];
+    let start = Instant::now();
+    let released = tokio::spawn(async move { released.await.map(|()| start.elapsed()) });
+    let ran = run_with_slow_commits(config::Order::None, script, 0, Some(Epoch(2))).await;
+    assert_eq!((released.await.unwrap(), ran.stored.as_deref()), (Ok(Duration::from_secs(3)), Some("base 0")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reject_keeps_its_reason_when_its_emission_is_refused() {
     let ran = run(config::Order::None, &["reject with emission"], 0).await;
     assert_eq!((ran.letters, ran.stored.as_deref()), (vec![Some("own".to_owned())], Some("base 0")));

@@ -88,7 +88,7 @@ impl InFlight {
     /// many messages have settled since the last durable commit that a crash would repeat more than is promised.
     pub fn bounds(&mut self) -> Option<Bounds> {
         let window = self.limits.messages.get();
-        if self.settled >= window {
+        if self.settled() >= window {
             return None;
         }
         let bytes = self.room_in_bytes()?;

@@ -132,7 +132,7 @@ fn records_for_other_pipelines_are_passed_over_and_the_base_moves() {
         assert_eq!(admit(&mut in_flight, message(&retry(0), position, "another", 300), 0, now), 0);
     }
     assert!(in_flight.start().is_none() && in_flight.next_due().is_none());
-    let commits = in_flight.commits();
+    let commits = in_flight.commits(&"retry".into());
     assert_eq!((commits.len(), &commits[0].checkpoint), (1, &Checkpoint::plain(Position(2))));
 }
 
@@ -141,7 +141,7 @@ fn a_head_that_is_not_due_is_unsettled_in_the_checkpoint() {
     let (mut in_flight, now) = (in_flight(), Instant::now());
     admit(&mut in_flight, message(&retry(0), 0, "another", 300), 1, now);
     admit(&mut in_flight, message(&retry(0), 1, "p", 300), 0, now);
-    assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(0)));
+    assert_eq!(in_flight.commits(&"retry".into())[0].checkpoint, Checkpoint::plain(Position(0)));
     let state = in_flight.states(|_, _| None).into_iter().find(|state| state.partition == retry(0)).unwrap();
     assert_eq!((state.unsettled, state.due), (1, Some(Timestamp(1_300_000))));
 }
@@ -170,7 +170,7 @@ fn heads_of_a_partition_that_closes_are_given_up_at_once() {
     admit(&mut in_flight, message(&retry(0), 0, "p", 300), 0, now);
     in_flight.close(&[retry(0)]);
     assert_eq!((in_flight.next_due(), in_flight.fall_due(now + Duration::from_secs(999))), (None, 0));
-    assert_eq!(in_flight.commits()[0].checkpoint, Checkpoint::plain(Position(-1)), "it comes again");
+    assert_eq!(in_flight.commits(&"retry".into())[0].checkpoint, Checkpoint::plain(Position(-1)), "it comes again");
 }
 
 #[test]
@@ -252,8 +252,10 @@ mod any_interleaving {
                         settled += usize::from(in_flight.settle(work));
                     }
                 }
-                let commits = in_flight.commits();
-                in_flight.stored(commits);
+                for topic in ["work", "retry"].map(Arc::from) {
+                    let commits = in_flight.commits(&topic);
+                    in_flight.stored(&topic, commits);
+                }
                 check(&mut in_flight, running.len());
             }
             in_flight.fall_due(now + Duration::from_secs(9999));

@@ -82,7 +82,7 @@ impl Pipeline {
     pub(super) fn stopped(&self) -> Option<End> {
         let deadline = self.stop?;
         let partitions = self.in_flight.partitions();
-        let stored = self.committing.is_none() && self.in_flight.is_stored(&partitions);
+        let stored = !self.committing.is_under_way() && self.in_flight.is_stored(&partitions);
         if !(stored && self.is_drained(&partitions)) && self.parts.clock.now() < deadline + COMMIT_GRACE {
             return None;
         }
@@ -90,7 +90,7 @@ impl Pipeline {
             Some(reason) => Some(End::Failed { reason: reason.clone() }),
             None if stored => Some(End::Stopped),
             None => {
-                let why = self.commit_trouble.as_deref().unwrap_or("it takes too long");
+                let why = self.committing.trouble().map_or("it takes too long", String::as_str);
                 let reason =
                     format!("stopped without storing the last checkpoint ({why}); what settled since will repeat");
                 Some(End::Failed { reason })
