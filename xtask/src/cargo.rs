@@ -12,8 +12,19 @@ use crate::workspace;
 /// What [`programs`] builds: the selection that `cargo test --workspace` resolves to the same features, so that
 /// neither rebuilds what the other has built. `probe` has no program: it shares with the engine what their macros are
 /// built on.
-const PROGRAMS: [&str; 9] =
-    ["--package", "lockgate", "--package", "e2e", "--package", "chaos", "--package", "probe", "--bins"];
+const PROGRAMS: [&str; 11] = [
+    "--package",
+    "lockgate",
+    "--package",
+    "e2e",
+    "--package",
+    "chaos",
+    "--package",
+    "lockgate-eventhubs-emulator",
+    "--package",
+    "probe",
+    "--bins",
+];
 
 /// What [`measured`] builds.
 const MEASURED: [&str; 6] = ["--release", "--package", "lockgate", "--package", "bench", "--bins"];
@@ -29,6 +40,8 @@ pub struct Programs {
     pub chaos: PathBuf,
     /// The host in surroundings that misbehave.
     pub faulty_host: PathBuf,
+    /// The Event Hubs emulator.
+    pub eventhubs_emulator: PathBuf,
 }
 
 /// What is measured, built for release.
@@ -66,6 +79,7 @@ pub fn programs() -> anyhow::Result<Programs> {
         demo: program(&artifacts, "demo")?,
         chaos: program(&artifacts, "chaos")?,
         faulty_host: program(&artifacts, "faulty-host")?,
+        eventhubs_emulator: program(&artifacts, "eventhubs-emulator")?,
     })
 }
 

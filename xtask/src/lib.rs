@@ -8,6 +8,8 @@
 //! | [`guests`] | the components: plugins, and guests for tests |
 //! | [`azurite`] | the blob emulator, from npm |
 //! | [`kafka`] | a Kafka broker, from Maven |
+//! | [`eventhubs`] | the Event Hubs emulator, from the workspace |
+//! | [`official_clients`] | the official Event Hubs clients, from PyPI and npm |
 //! | `cache` | what is fetched once and kept over clones |
 //! | [`fuzz`] | the fuzzer, from build to finds |
 //! | [`tools`] | what must be on the machine |
@@ -15,8 +17,10 @@
 pub mod azurite;
 mod cache;
 pub mod cargo;
+pub mod eventhubs;
 pub mod fuzz;
 pub mod guests;
 pub mod kafka;
+pub mod official_clients;
 pub mod tools;
 pub mod workspace;

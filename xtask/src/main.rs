@@ -2,16 +2,16 @@
 
 use std::num::NonZeroU32;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use xtask::azurite::Azurite;
 use xtask::fuzz::{self, Fuzzer};
-use xtask::kafka::Broker;
+use xtask::kafka::{Broker, Installed};
 use xtask::tools::{self, Part};
-use xtask::{azurite, cargo, guests, kafka, workspace};
+use xtask::{azurite, cargo, eventhubs, guests, kafka, official_clients, workspace};
 
 /// Sets Lockgate up, shows it and tests it.
 #[derive(Parser)]
@@ -57,7 +57,7 @@ struct Demo {
 #[derive(Args)]
 #[command(after_help = "Examples:
   cargo xtask test
-  cargo xtask test --without azurite --without kafka_broker
+  cargo xtask test --without azurite --without kafka_broker --without official_client
   cargo xtask test -- checkpoint        only tests whose name contains `checkpoint`")]
 struct Test {
     /// Leave out the tests that need a tool which is missing here. CI may not.
@@ -123,8 +123,9 @@ const SHORT_CHAOS: NonZeroU32 = match NonZeroU32::new(90) {
     None => NonZeroU32::MIN,
 };
 
-/// How many tests run at once that share a broker: they wait more than they work, but have time-outs to keep.
-const TESTS_ON_A_BROKER: &str = "6";
+/// How many tests run at once that share a server or run a client: they wait more than they work, but have time-outs to
+/// keep.
+const TESTS_ON_A_SERVER: &str = "6";
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -191,20 +192,16 @@ impl Test {
         tools::check(&parts)?;
         let azurite = parts.contains(&Part::Azurite).then(azurite::install).transpose()?;
         let kafka = parts.contains(&Part::Kafka).then(kafka::install).transpose()?;
+        if parts.contains(&Part::OfficialClient) {
+            official_clients::python()?;
+            official_clients::node()?;
+        }
         guests::build_all()?;
         let mut test = cargo::cargo();
         test.args(["test", "--workspace", "--"]).args(&self.rest);
         test.args(self.without.iter().flat_map(|part| ["--skip", part.word()]));
         cargo::run(&mut test)?;
-        if let Some(script) = azurite {
-            let azurite = Azurite::start(&script)?;
-            self.run_on(Part::Azurite, &[("LOCKGATE_AZURITE", azurite.endpoint.clone())])?;
-        }
-        if let Some(installed) = &kafka {
-            let broker = Broker::start(installed)?;
-            let threads = std::env::var("RUST_TEST_THREADS").unwrap_or(TESTS_ON_A_BROKER.into());
-            self.run_on(Part::Kafka, &[broker.environment(), vec![("RUST_TEST_THREADS", threads)]].concat())?;
-        }
+        self.run_ignored(&parts, azurite.as_deref(), kafka.as_ref())?;
         if !self.rest.is_empty() {
             return Ok(());
         }
@@ -217,18 +214,47 @@ impl Test {
         Chaos::short(On::Kafka).run()
     }
 
-    /// Runs those of the library's tests that need a server and so are ignored where none runs. With the same packages as
+    /// Runs the tests that are ignored by themselves, beside the servers that they need: those that were installed.
+    fn run_ignored(&self, parts: &[Part], azurite: Option<&Path>, kafka: Option<&Installed>) -> anyhow::Result<()> {
+        let azurite = azurite.map(Azurite::start).transpose()?;
+        let (storage, blobs): (Vec<_>, &[Part]) = match &azurite {
+            Some(azurite) => (vec![("LOCKGATE_AZURITE", azurite.endpoint.clone())], &[Part::Azurite]),
+            None => (Vec::new(), &[]),
+        };
+        let threads = std::env::var("RUST_TEST_THREADS").unwrap_or(TESTS_ON_A_SERVER.into());
+        let threads = vec![("RUST_TEST_THREADS", threads)];
+        if azurite.is_some() {
+            self.run_on(Part::Azurite, &[], &storage)?;
+        }
+        if let Some(installed) = kafka {
+            let broker = Broker::start(installed)?;
+            self.run_on(Part::Kafka, &[], &[broker.environment(), threads.clone()].concat())?;
+        }
+        if parts.contains(&Part::EventHubs) {
+            let emulator = eventhubs::Emulator::for_tests(&cargo::programs()?.eventhubs_emulator)?;
+            let environment = [emulator.environment(), storage.clone(), threads.clone()].concat();
+            self.run_on(Part::EventHubs, blobs, &environment)?;
+        }
+        if parts.contains(&Part::OfficialClient) {
+            self.run_on(Part::OfficialClient, blobs, &[storage, threads].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Runs the tests that need one part, and those that need what is there `beside` it as well. With the same packages as
     /// the others: so nothing is built anew.
-    fn run_on(&self, part: Part, environment: &[(&str, String)]) -> anyhow::Result<()> {
+    fn run_on(&self, part: Part, beside: &[Part], environment: &[(&str, String)]) -> anyhow::Result<()> {
         let mut test = cargo::cargo();
         test.envs(environment.iter().map(|(name, value)| (name, value)));
-        test.args(["test", "--workspace", "--lib", "--", "--ignored"]);
+        // The library's own, and those of the Event Hubs emulator.
+        let target: &[&str] = if part == Part::OfficialClient { &["--test", "it"] } else { &["--lib"] };
+        test.args(["test", "--workspace"]).args(target).args(["--", "--ignored"]);
         match self.rest.as_slice() {
             [] => test.arg(part.word()),
             // Several filters would mean any of them.
             rest => test.args(rest),
         };
-        let others = Part::value_variants().iter().filter(|other| **other != part);
+        let others = Part::value_variants().iter().filter(|other| **other != part && !beside.contains(other));
         test.args(others.flat_map(|other| ["--skip", other.word()]));
         cargo::run(&mut test)
     }
@@ -340,8 +366,9 @@ mod tests {
     #[test]
     fn a_machine_that_lacks_a_tool_goes_without_its_tests() {
         for ci in [None, Some(""), Some("false")] {
-            assert_eq!(parts(&[Part::Azurite], ci).unwrap(), [Part::Kafka], "{ci:?}");
-            assert_eq!(parts(&[Part::Azurite, Part::Kafka], ci).unwrap(), [], "{ci:?}");
+            let left = parts(&[Part::Azurite, Part::EventHubs], ci).unwrap();
+            assert_eq!(left, [Part::Kafka, Part::OfficialClient], "{ci:?}");
+            assert_eq!(parts(Part::value_variants(), ci).unwrap(), [], "{ci:?}");
         }
     }
 

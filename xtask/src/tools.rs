@@ -14,6 +14,12 @@ pub enum Part {
     /// A Kafka broker, which needs Java.
     #[value(name = "kafka_broker")]
     Kafka,
+    /// The Event Hubs emulator of the workspace, which needs nothing.
+    #[value(name = "event_hubs_emulator")]
+    EventHubs,
+    /// The official Event Hubs clients, which need Python and Node.
+    #[value(name = "official_client")]
+    OfficialClient,
 }
 
 impl Part {
@@ -22,6 +28,8 @@ impl Part {
         match self {
             Self::Azurite => "azurite",
             Self::Kafka => "kafka_broker",
+            Self::EventHubs => "event_hubs_emulator",
+            Self::OfficialClient => "official_client",
         }
     }
 }
@@ -31,86 +39,95 @@ struct Tool {
     name: &'static str,
     why: &'static str,
     how: &'static str,
-    part: Option<Part>,
+    /// The tests that need it; the build does where there are none.
+    parts: &'static [Part],
     is_there: fn() -> bool,
 }
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool {
         name: "the Rust target wasm32-wasip2",
         why: "builds the plugins",
         how: "run `rustup target add wasm32-wasip2`",
-        part: None,
+        parts: &[],
         is_there: has_wasm_target,
     },
     Tool {
         name: "a C compiler",
         why: "builds the SQLite of the embedded log, the Kafka client and its OpenSSL",
         how: "install your system's compiler (`cc`), or set CC",
-        part: None,
+        parts: &[],
         is_there: || has_compiler("CC", "cc"),
     },
     Tool {
         name: "a C++ compiler",
         why: "belongs to the build of the Kafka client",
         how: "install your system's compiler (`c++`), or set CXX",
-        part: None,
+        parts: &[],
         is_there: has_cpp_compiler,
     },
     Tool {
         name: "CMake",
         why: "builds the Kafka client",
         how: "install your system's package `cmake`",
-        part: None,
+        parts: &[],
         is_there: || answers("cmake"),
     },
     Tool {
         name: "make",
         why: "builds the Kafka client and its OpenSSL",
         how: "install your system's package `make`",
-        part: None,
+        parts: &[],
         is_there: || answers("make"),
     },
     Tool {
         name: "Perl",
         why: "configures the Kafka client's OpenSSL",
         how: "install your system's package `perl`, with the modules that come with it (IPC::Cmd is one)",
-        part: None,
+        parts: &[],
         is_there: has_perl,
     },
     Tool {
         name: "Node",
-        why: "runs the blob emulator",
+        why: "runs the blob emulator and a client of Event Hubs",
         how: "install Node 20 or later",
-        part: Some(Part::Azurite),
+        parts: &[Part::Azurite, Part::OfficialClient],
         is_there: || answers("node"),
     },
     Tool {
         name: "npm",
-        why: "installs the blob emulator",
+        why: "installs the blob emulator and a client of Event Hubs",
         how: "install it with Node",
-        part: Some(Part::Azurite),
+        parts: &[Part::Azurite, Part::OfficialClient],
         is_there: || answers("npm"),
     },
     Tool {
         name: "Java",
         why: "runs the Kafka broker of the tests",
         how: "install a Java runtime of version 17 or later, with its `keytool`",
-        part: Some(Part::Kafka),
+        parts: &[Part::Kafka],
         is_there: has_java,
     },
     Tool {
         name: "Maven",
         why: "fetches the Kafka broker of the tests",
         how: "install your system's package `maven`, so that there is an `mvn`",
-        part: Some(Part::Kafka),
+        parts: &[Part::Kafka],
         is_there: || answers("mvn"),
+    },
+    Tool {
+        name: "Python",
+        why: "runs a client of Event Hubs in the tests of the emulator",
+        how: "install Python 3.9 or later, with its modules `venv` and `pip`",
+        parts: &[Part::OfficialClient],
+        is_there: || succeeds(Command::new("python3").args(["-c", "import ensurepip, venv"])),
     },
 ];
 
 /// Fails when a tool is missing that `parts` or the build itself need, and names all that are.
 pub fn check(parts: &[Part]) -> anyhow::Result<()> {
-    let needed = TOOLS.iter().filter(|tool| tool.part.is_none_or(|part| parts.contains(&part)));
+    let needed =
+        TOOLS.iter().filter(|tool| tool.parts.is_empty() || tool.parts.iter().any(|part| parts.contains(part)));
     let missing: Vec<String> = needed.filter(|tool| !(tool.is_there)()).map(describe).collect();
     if !missing.is_empty() {
         bail!("missing on this machine:\n{}", missing.join("\n"));
@@ -127,8 +144,9 @@ pub fn check_for_fuzzing() -> anyhow::Result<()> {
 }
 
 fn describe(tool: &Tool) -> String {
-    let Tool { name, why, how, part, .. } = tool;
-    let without = part.map(|part| format!("; or go without its tests: --without {}", part.word())).unwrap_or_default();
+    let Tool { name, why, how, parts, .. } = tool;
+    let flags: String = parts.iter().map(|part| format!(" --without {}", part.word())).collect();
+    let without = if flags.is_empty() { flags } else { format!("; or go without its tests:{flags}") };
     format!("  {name}, which {why}: {how}{without}")
 }
 
@@ -190,7 +208,8 @@ mod tests {
         let node = TOOLS.iter().find(|tool| tool.name == "Node").unwrap();
         assert_eq!(
             describe(node),
-            "  Node, which runs the blob emulator: install Node 20 or later; or go without its tests: --without azurite"
+            "  Node, which runs the blob emulator and a client of Event Hubs: install Node 20 or later; or go without its \
+             tests: --without azurite --without official_client"
         );
     }
 
@@ -209,6 +228,6 @@ mod tests {
 
     #[test]
     fn what_the_build_needs_cannot_be_left_out() {
-        assert!(TOOLS.iter().filter(|tool| tool.part.is_none()).all(|tool| !describe(tool).contains("--without")));
+        assert!(TOOLS.iter().filter(|tool| tool.parts.is_empty()).all(|tool| !describe(tool).contains("--without")));
     }
 }
