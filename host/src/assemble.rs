@@ -176,7 +176,8 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
     let pipelines: Vec<&Pipeline> = plan.pipelines.values().filter(|pipeline| is_chosen(pipeline, only)).collect();
     let used: BTreeSet<(&str, &str)> = pipelines.iter().flat_map(|pipeline| places(pipeline)).collect();
     let transports = Transports::new(&plan, used.iter().map(|place| place.0), &surroundings, secrets)?;
-    let Looked { mut errors, partitions } = transports.look(&used).await;
+    let reads: Vec<plan::From> = pipelines.iter().flat_map(|pipeline| pipeline.reads()).collect();
+    let Looked { mut errors, partitions } = transports.look(&used, &reads).await;
     errors.extend(pipelines.iter().filter_map(|pipeline| {
         let partitions = partitions.get(&retry_place(pipeline)?)?;
         too_few_partitions(pipeline, *partitions)
@@ -208,8 +209,9 @@ pub async fn start(checked: Checked, secrets: &Secrets, only: &[String]) -> anyh
 fn about(plan: &Plan, pipeline: &Pipeline) -> About {
     let system = match plan.transports.get(&pipeline.from.transport).map(|transport| &transport.kind) {
         Some(TransportKind::Log(_)) => "lockgate_log",
-        // The word of the OpenTelemetry conventions for messaging.
+        // These are the words of the OpenTelemetry conventions for messaging.
         Some(TransportKind::Kafka(_)) => "kafka",
+        Some(TransportKind::EventHubs(_)) => "eventhubs",
         Some(TransportKind::Memory(_)) => "lockgate_memory",
         None => "",
     };
@@ -261,6 +263,8 @@ impl Host {
     }
 }
 
+#[cfg(all(test, feature = "event-hubs"))]
+mod event_hubs_tests;
 #[cfg(test)]
 #[path = "assemble/tests.rs"]
 mod tests;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use lockgate::model::{Clock, Message, Partition, Position, Record, Secrets, Timestamp};
+use lockgate::model::{Clock, Message, Partition, Position, Record, Timestamp};
 use lockgate::transport::config::Config;
-use lockgate::transport::{self, Transport};
+use lockgate::transport::{self, Means, Transport};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::host::Host;
@@ -31,7 +31,7 @@ impl Bus {
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let config: Config = serde_json::from_value(serde_json::json!({ "log": { "path": folder } }))?;
         let clock = Clock::system();
-        Ok(Self { transport: transport::open("bus", &config, clock.clone(), &Secrets::default())?, clock })
+        Ok(Self { transport: transport::open("bus", &config, &Means::new(clock.clone()))?, clock })
     }
 
     /// What time it is for the topics.

@@ -75,10 +75,10 @@ impl Plugin for Obedient {
 
 #[async_trait]
 impl Sink for Outside {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let down = WriteError::Unavailable { topic: "dlq".into(), reason: "disk full".into() };
         let written = || Written { partition: 0, position: Position(0) };
-        records.iter().map(|_| if self.works() { Ok(written()) } else { Err(down.clone()) }).collect()
+        records.iter().map(|_| if self.works() { Ok(Some(written())) } else { Err(down.clone()) }).collect()
     }
 
     fn partitions(&self) -> u32 {

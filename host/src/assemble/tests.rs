@@ -94,7 +94,7 @@ async fn what_is_unreachable_keeps_its_pipeline_waiting_until_it_is_there() {
     let plan = two_logs(folder.path());
     std::fs::write(folder.path().join("two"), "no folder").unwrap();
     let transports = transports(&plan);
-    assert_eq!(transports.look(&used(&plan)).await.errors, Vec::<String>::new());
+    assert_eq!(transports.look(&used(&plan), &[]).await.errors, Vec::<String>::new());
     let waits = opened(&plan, &transports).await.err();
     assert!(matches!(&waits, Some(OpenError::Later(reason)) if reason.contains("transport two")), "{waits:?}");
     std::fs::remove_file(folder.path().join("two")).unwrap();
@@ -110,7 +110,7 @@ async fn what_does_not_pass_by_itself_is_named_at_once() {
         std::fs::write(folder.path().join(log).join("log.sqlite"), "this is no database".repeat(100)).unwrap();
     }
     let transports = transports(&plan);
-    let errors = transports.look(&used(&plan)).await.errors;
+    let errors = transports.look(&used(&plan), &[]).await.errors;
     assert_eq!(errors.len(), 2, "{errors:?}");
     assert!(errors[0].contains("transport one is damaged") && errors[1].contains("transport two is damaged"));
     assert!(matches!(opened(&plan, &transports).await.err(), Some(OpenError::Never(_))));
@@ -151,7 +151,7 @@ async fn a_retry_topic_is_made_with_a_partition_for_each_delay_and_four_at_least
     for (delays, partitions) in [(6, 6), (2, 4)] {
         let folder = tempfile::tempdir().unwrap();
         let plan = parking(folder.path(), delays);
-        let looked = transports(&plan).look(&used(&plan)).await;
+        let looked = transports(&plan).look(&used(&plan), &[]).await;
         assert_eq!(looked.errors, Vec::<String>::new());
         let topics = [("claims", 4), ("dlq", 4), ("parked", partitions)];
         assert_eq!(looked.partitions, topics.map(|(topic, partitions)| (("bus", topic), partitions)).into());
@@ -163,9 +163,9 @@ async fn a_retry_topic_is_made_with_a_partition_for_each_delay_and_four_at_least
 async fn a_retry_topic_with_fewer_partitions_than_delays_is_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let before = parking(folder.path(), 2);
-    transports(&before).look(&used(&before)).await;
+    transports(&before).look(&used(&before), &[]).await;
     let plan = parking(folder.path(), 6);
-    let looked = transports(&plan).look(&used(&plan)).await;
+    let looked = transports(&plan).look(&used(&plan), &[]).await;
     let never = opened(&plan, &transports(&plan)).await.err();
     assert!(matches!(&never, Some(OpenError::Never(reason)) if reason.contains("topic parked has 4")), "{never:?}");
     assert_eq!(
@@ -197,7 +197,7 @@ async fn looking_tells_what_is_there_and_makes_nothing() {
     let plan = two_logs(folder.path());
     assert_eq!([reach(&plan, "one"), reach(&plan, "trial")], [Reach::Later, Reach::Never]);
     assert!(!folder.path().join("one").exists());
-    transport(&plan, "one").unwrap();
+    transport(&plan, "one", None).unwrap();
     assert_eq!(reach(&plan, "one"), Reach::Now);
 }
 
@@ -325,7 +325,7 @@ async fn what_another_host_of_the_group_has_not_settled_is_left() {
     let mut other = log.source(&subscription).await.unwrap();
     assert!(host.has_read_everything(&[&nothing]).await, "there is no message");
     let record = crate::model::Record { payload: "claim 7".into(), partition: Some(0), ..Default::default() };
-    let written = sink.write(vec![record]).await.remove(0).unwrap();
+    let written = sink.write(vec![record]).await.remove(0).unwrap().unwrap();
     assert!(!host.has_read_everything(&[&nothing]).await);
     let epoch = loop {
         if let SourceEvent::Assigned(assigned) = other.next(&Rooms::default()).await {

@@ -197,7 +197,7 @@ mod tests {
         let show = show(folder.path());
         let plan = show.spec.plan().unwrap_or_else(|_| panic!("the spec is wrong"));
         assert_eq!(rows(&show).await.len(), 0, "nothing is there yet");
-        let transport = assemble::transport(&plan, "bus").unwrap();
+        let transport = assemble::transport(&plan, "bus", None).unwrap();
         for topic in ["claims", "parked"] {
             let records = (0..9).map(|_| Record { partition: Some(0), ..Record::default() }).collect();
             let written = transport.sink(topic).await.unwrap().write(records).await;

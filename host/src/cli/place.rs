@@ -49,11 +49,20 @@ pub(super) fn look<'a>(
     plan: &Plan,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Result<BTreeMap<&'a str, Arc<dyn Transport>>, Failure> {
+    look_for(plan, names, None)
+}
+
+/// The same, to look at a topic that the spec may not name.
+fn look_for<'a>(
+    plan: &Plan,
+    names: impl IntoIterator<Item = &'a str>,
+    topic: Option<&str>,
+) -> Result<BTreeMap<&'a str, Arc<dyn Transport>>, Failure> {
     let (mut opened, mut never) = (BTreeMap::new(), Vec::new());
     let names: BTreeSet<&str> = names.into_iter().collect();
     for name in &names {
         match assemble::reach(plan, name) {
-            Reach::Now => drop(opened.insert(*name, assemble::transport(plan, name)?)),
+            Reach::Now => drop(opened.insert(*name, assemble::transport(plan, name, topic)?)),
             Reach::Later => tell(format_args!("transport `{name}` holds nothing yet\n")),
             Reach::Never => never.push(*name),
         }
@@ -102,21 +111,22 @@ impl Place {
         let name = self.transport_of(&plan)?;
         let opened = match assemble::reach(&plan, &name) {
             Reach::Never => return Err(out_of_reach(&[&name])),
-            Reach::Now => Some(assemble::transport(&plan, &name)?),
+            Reach::Now => Some(assemble::transport(&plan, &name, Some(&self.topic))?),
             Reach::Later => None,
         };
         if unknown == Unknown::Refuse {
-            let create = "say --create to make it";
-            self.refuse_unknown(&plan, &name, opened.as_deref(), Some(create)).await?;
+            let is_made = !matches!(plan.transports.get(&name), Some(transport) if transport.makes_no_topics());
+            let create = is_made.then_some("say --create to make it");
+            self.refuse_unknown(&plan, &name, opened.as_deref(), create).await?;
         }
-        opened.map_or_else(|| Ok(assemble::transport(&plan, &name)?), Ok)
+        opened.map_or_else(|| Ok(assemble::transport(&plan, &name, Some(&self.topic))?), Ok)
     }
 
     /// Opens the transport that has the topic, to look; none when there is nothing yet.
     pub(super) async fn look(&self) -> Result<Option<Arc<dyn Transport>>, Failure> {
         let plan = self.spec.plan()?;
         let name = self.transport_of(&plan)?;
-        let opened = look(&plan, [name.as_str()])?.into_values().next();
+        let opened = look_for(&plan, [name.as_str()], Some(&self.topic))?.into_values().next();
         self.refuse_unknown(&plan, &name, opened.as_deref(), None).await?;
         Ok(opened)
     }

@@ -170,7 +170,7 @@ async fn a_topic_that_is_neither_named_nor_there_is_a_slip_and_one_that_is_named
         let Some(Failure::Runtime(error)) = tailed("claims").await else { panic!("it was not named") };
         assert!(error.to_string().contains("there is no topic `claims` yet"), "{error}");
         let log = crate::assemble::plan(std::slice::from_ref(&spec), &[]).ok().unwrap();
-        crate::assemble::transport(&log, "bus").unwrap().sink("other").await.unwrap();
+        crate::assemble::transport(&log, "bus", None).unwrap().sink("other").await.unwrap();
     }
 }
 

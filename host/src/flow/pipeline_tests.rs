@@ -112,14 +112,14 @@ struct Letters {
 
 #[async_trait]
 impl Sink for Letters {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let mut unavailable = self.unavailable.lock().unwrap();
         if *unavailable > 0 {
             *unavailable -= 1;
             let down = WriteError::Unavailable { topic: "dlq".into(), reason: "down".into() };
             return records.iter().map(|_| Err(down.clone())).collect();
         }
-        let written = records.iter().map(|_| Ok(Written { partition: 0, position: Position(0) })).collect();
+        let written = records.iter().map(|_| Ok(Some(Written { partition: 0, position: Position(0) }))).collect();
         self.records.lock().unwrap().extend(records);
         *self.last.lock().unwrap() = Some(Instant::now());
         written
@@ -135,7 +135,7 @@ struct Refusing;
 
 #[async_trait]
 impl Sink for Refusing {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let refused = WriteError::Refused { topic: "out".into(), reason: "too large".into() };
         records.iter().map(|_| Err(refused.clone())).collect()
     }

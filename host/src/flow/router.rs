@@ -181,7 +181,7 @@ impl Pending {
     }
 
     /// Puts back in front what may still be written. A record without an answer was not written.
-    async fn take_back(&mut self, steps: Vec<Step>, answers: Vec<Result<Written, WriteError>>) -> Unwritten {
+    async fn take_back(&mut self, steps: Vec<Step>, answers: Vec<Result<Option<Written>, WriteError>>) -> Unwritten {
         let mut unwritten = Unwritten::default();
         let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let mut left = VecDeque::new();

@@ -95,7 +95,7 @@ impl Plugin for Idle {
 
 #[async_trait]
 impl Sink for Idle {
-    async fn write(&self, _: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, _: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         Vec::new()
     }
 

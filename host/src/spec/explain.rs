@@ -11,7 +11,6 @@ use crate::model::tells_secret;
 
 /// Keys and words of the format that this version does not have: where (`*` is any key), which, what to say, what to do.
 const NOT_YET: &[(&[&str], &str, &str, &str)] = &[
-    (&["transports", "*"], "event_hubs", "this version has no event_hubs transport", "use `log`, `kafka` or `memory`"),
     (
         &["transports", "*"],
         "lease",

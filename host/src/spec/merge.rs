@@ -16,6 +16,9 @@ use super::node::{Entry, Node, Value};
 const ALTERNATIVES: &[(&[&str], &[&str])] = &[
     (&["secrets", "*"], &[]),
     (&["transports", "*"], &["log", "memory", "kafka", "event_hubs"]),
+    (&["transports", "*", "event_hubs"], &["connection_string", "namespace"]),
+    (&["transports", "*", "event_hubs", "auth"], &[]),
+    (&["transports", "*", "event_hubs", "proxy", "auth"], &[]),
     (&["stores", "*"], &[]),
     (&["stores", "*", "azure", "auth"], &[]),
     (&["endpoints", "*", "auth"], &[]),

@@ -11,7 +11,7 @@ pub use super::shape::SecretSource;
 use crate::flow::config::{InFlight, InPlace, OnFatal, Order};
 use crate::model::Period;
 use crate::plugin::config::Grants;
-use crate::transport::{OnLostPosition, Start, kafka, log, memory};
+use crate::transport::{OnLostPosition, Start, event_hubs, kafka, log, memory};
 use crate::{admin, egress, plugin, storage, transport};
 
 /// What runs.
@@ -79,6 +79,13 @@ pub struct Transport {
     pub topics: BTreeMap<String, transport::config::Topic>,
 }
 
+impl Transport {
+    /// Whether topics are always made by somebody else.
+    pub fn makes_no_topics(&self) -> bool {
+        matches!(self.kind, TransportKind::EventHubs(_))
+    }
+}
+
 /// The kinds of transport.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TransportKind {
@@ -86,6 +93,8 @@ pub enum TransportKind {
     Log(log::Config),
     /// A Kafka cluster.
     Kafka(Box<kafka::config::Config>),
+    /// A namespace of Azure Event Hubs.
+    EventHubs(Box<event_hubs::config::Config>),
     /// In this process only.
     Memory(memory::Config),
 }

@@ -36,6 +36,16 @@ pub enum Config {
     },
 }
 
+impl Config {
+    /// The secret that it names.
+    pub fn secret(&self) -> Option<&SecretRef> {
+        match self {
+            Self::Azure { auth: AzureAuth::Key(secret) | AzureAuth::Sas(secret), .. } => Some(secret),
+            Self::Azure { auth: AzureAuth::ManagedIdentity {}, .. } | Self::Directory { .. } | Self::Memory {} => None,
+        }
+    }
+}
+
 /// How to sign in to a storage account.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

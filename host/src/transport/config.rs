@@ -13,7 +13,7 @@ use crate::model::{Period, Size};
 
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(30);
-/// How often an owner looks at the others; more often where leases are short.
+/// How often an owner looks at the others, where a look costs little; more often where leases are short.
 const POLL: Duration = Duration::from_secs(1);
 
 /// One transport.
@@ -26,19 +26,31 @@ pub struct Config {
     /// A Kafka cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kafka: Option<super::kafka::config::Config>,
+    /// A namespace of Azure Event Hubs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_hubs: Option<super::event_hubs::config::Config>,
     /// In this process only; for trials and tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<super::memory::Config>,
-    /// How long partitions stay a host's after its last sign of life, where the transport shares them itself (`log`);
-    /// `30s` where absent. A host that ends or dies on this machine is known to be gone at once.
+    /// How long partitions stay a host's after its last sign of life, where the transport shares them itself (`log`,
+    /// `event_hubs`); `30s` where absent. A host that stops cleanly gives them back at once, and on a log one that dies
+    /// is known to be gone at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Period>,
-    /// How often a host looks for others that are gone, when nothing wakes it; `1s` where absent.
+    /// How often a host looks for others that are gone, when nothing wakes it; where absent `1s` on a log and `5s` on
+    /// `event_hubs`, where each look is a call to the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Period>,
     /// Physical names, and how to create what is missing.
     #[serde(default)]
     pub topics: BTreeMap<String, Topic>,
+}
+
+impl Config {
+    /// How partitions are shared: what `lease` and `poll` say, and what holds where they say nothing.
+    pub fn ownership(&self) -> Ownership {
+        Ownership::of(self.lease, self.poll, self.event_hubs.as_ref().map_or(POLL, |_| super::event_hubs::config::POLL))
+    }
 }
 
 /// How partitions are shared by a transport that has no groups of its own.
@@ -51,16 +63,15 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// What `lease` and `poll` say, and what holds where they say nothing.
-    pub fn of(lease: Option<Period>, poll: Option<Period>) -> Self {
+    fn of(lease: Option<Period>, poll: Option<Period>, else_poll: Duration) -> Self {
         let lease = lease.map_or(LEASE, |lease| lease.0);
-        Self { lease, poll: poll.map_or(POLL.min(lease / 3), |poll| poll.0) }
+        Self { lease, poll: poll.map_or(else_poll.min(lease / 3), |poll| poll.0) }
     }
 }
 
 impl Default for Ownership {
     fn default() -> Self {
-        Self::of(None, None)
+        Self::of(None, None, POLL)
     }
 }
 
@@ -72,7 +83,7 @@ pub struct Topic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How to create it. Where this is left out, a topic that is there keeps the partitions and the retention that it
-    /// has, and one that is missing is made with defaults; in Kafka it is an error.
+    /// has, and one that is missing is made with defaults; in Kafka it is an error. Event hubs are never made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
     /// The partitions that what uses it needs. Not of the spec: the host knows it from the pipelines.

@@ -12,10 +12,17 @@ use tokio::sync::oneshot;
 use crate::model::{Checkpoint, Message, Partition, Position, Record, Timestamp};
 
 mod balance;
+#[cfg(any(feature = "event-hubs", feature = "kafka"))]
+mod beginning;
 pub mod config;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod cursor;
+#[cfg(feature = "event-hubs")]
+pub mod event_hubs;
+#[cfg(not(feature = "event-hubs"))]
+#[path = "event_hubs/without_client.rs"]
+pub mod event_hubs;
 mod joined;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -24,19 +31,21 @@ pub mod kafka;
 pub mod kafka;
 mod lag;
 pub mod log;
+#[cfg(any(feature = "event-hubs", feature = "kafka"))]
+mod membership;
 pub mod memory;
 mod open;
 mod spread;
 mod start;
 
 pub use joined::join;
-pub use open::open;
+pub use open::{Means, open};
 
 /// Until every source that this process had, and has dropped, has told its group that it is gone. For the end of the
-/// process; it may take as long as a broker takes to answer.
+/// process; it may take as long as a broker or a store takes to answer.
 pub async fn left() {
-    #[cfg(feature = "kafka")]
-    kafka::left().await;
+    #[cfg(any(feature = "event-hubs", feature = "kafka"))]
+    membership::left().await;
 }
 
 /// Reads one topic for one group. The sources of a group share the topic's partitions; one for which none is left says
@@ -58,10 +67,10 @@ pub trait Source: Send {
 /// Writes to one topic.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Writes records in order and answers each, in order; `Ok` means durable. A record that is refused does not keep
-    /// the others from being written; one that cannot be written now keeps those behind it in its partition, so that a
-    /// later try does not change their order.
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>>;
+    /// Writes records in order and answers each, in order; `Ok` means durable, and says where it stands if the system
+    /// does. A record that is refused does not keep the others from being written; one that cannot be written now keeps
+    /// those behind it in its partition, so that a later try does not change their order.
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>>;
 
     /// How many partitions the topic has, at least one; known since the sink was opened.
     fn partitions(&self) -> u32;
@@ -74,7 +83,13 @@ pub trait Transport: Send + Sync {
     async fn source(&self, subscription: &Subscription) -> Result<Box<dyn Source>, TransportError>;
     /// Opens a sink. Fails when the topic is missing and cannot be created.
     async fn sink(&self, topic: &str) -> Result<Arc<dyn Sink>, TransportError>;
-    /// All topics there are, by every name by which they are read.
+    /// Whether a group can be, that would read a topic: fails where it is missing and nobody makes it. Most systems make
+    /// a group when somebody reads in it.
+    async fn look_at_group(&self, _topic: &str, _group: &str) -> Result<(), TransportError> {
+        Ok(())
+    }
+    /// All topics there are, by every name by which they are read; where the system does not say which there are, those
+    /// of them that the spec names.
     async fn topics(&self) -> Result<Vec<TopicInfo>, TransportError>;
     /// The stored checkpoints of a group in a topic, by partition.
     async fn checkpoints(&self, topic: &str, group: &str) -> Result<Vec<(u32, Checkpoint)>, TransportError>;
@@ -264,6 +279,20 @@ pub enum TransportError {
         transport: Arc<str>,
         /// The topic asked for.
         topic: String,
+    },
+    /// There is no such group, where groups are not made by reading in them.
+    #[error(
+        "topic `{topic}` of transport {transport} has no consumer group `{group}`: make it, or name one that is there as \
+         the pipeline's `from.group`; in a Basic namespace there is only `$Default`, and every pipeline that reads the \
+         topic or parks in it needs a group of its own: take a Standard one"
+    )]
+    UnknownGroup {
+        /// The transport's name.
+        transport: Arc<str>,
+        /// The topic.
+        topic: Arc<str>,
+        /// The group asked for.
+        group: Arc<str>,
     },
     /// There is no such partition.
     #[error("topic `{topic}` has no partition {partition}: it has {partitions}")]

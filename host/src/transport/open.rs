@@ -1,36 +1,54 @@
 //! From a transport's config to the transport, and between a topic's two names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, kafka, log, memory};
+use super::{PartitionInfo, TopicInfo, Transport, TransportError, config, event_hubs, kafka, log, memory};
 use crate::model::{Clock, Secrets};
+use crate::storage;
+
+/// What a transport is opened with besides its own settings.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Tells the time.
+    pub clock: Clock,
+    /// The secrets of the spec.
+    pub secrets: Secrets,
+    /// The stores of the spec, by name: a transport may keep something in one.
+    pub stores: BTreeMap<String, storage::config::Config>,
+    /// The topics of this transport that the spec names: not every system says which there are.
+    pub topics: BTreeSet<String>,
+}
+
+impl Means {
+    /// No secrets, no stores and no topics.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, secrets: Secrets::default(), stores: BTreeMap::new(), topics: BTreeSet::new() }
+    }
+}
 
 /// Opens the transport that `config` describes under its name in the spec. Blocks for some milliseconds.
 ///
 /// Fails with [`TransportError::Config`] unless exactly one kind is named and its settings hold, with [`TransportError::Unavailable`] when
 /// it cannot be opened now, and with [`TransportError::Damaged`] when what is there is something else.
-pub fn open(
-    name: &str,
-    config: &config::Config,
-    clock: Clock,
-    secrets: &Secrets,
-) -> Result<Arc<dyn Transport>, TransportError> {
-    let topics = config.topics.clone();
-    let ownership = config::Ownership::of(config.lease, config.poll);
+pub fn open(name: &str, config: &config::Config, means: &Means) -> Result<Arc<dyn Transport>, TransportError> {
+    let (topics, clock) = (config.topics.clone(), means.clock.clone());
     match config {
-        config::Config { log: Some(log), kafka: None, memory: None, .. } => {
-            Ok(Arc::new(log::Log::open(name, log, ownership, topics, clock)?))
+        config::Config { log: Some(log), kafka: None, event_hubs: None, memory: None, .. } => {
+            Ok(Arc::new(log::Log::open(name, log, config.ownership(), topics, clock)?))
         }
-        config::Config { log: None, kafka: None, memory: Some(_), .. } => {
+        config::Config { log: None, kafka: None, event_hubs: None, memory: Some(_), .. } => {
             Ok(Arc::new(memory::Memory::new(name, topics, clock)))
         }
-        config::Config { log: None, kafka: Some(kafka), memory: None, .. } => {
-            open_kafka(name, kafka, topics, clock, secrets)
+        config::Config { log: None, kafka: Some(kafka), event_hubs: None, memory: None, .. } => {
+            open_kafka(name, kafka, topics, clock, &means.secrets)
+        }
+        config::Config { log: None, kafka: None, event_hubs: Some(hubs), memory: None, .. } => {
+            open_event_hubs(name, hubs, config, means)
         }
         _ => Err(TransportError::Config {
             transport: name.into(),
-            reason: "name exactly one kind of transport, `log`, `kafka` or `memory`".into(),
+            reason: "name exactly one kind of transport, `log`, `kafka`, `event_hubs` or `memory`".into(),
         }),
     }
 }
@@ -55,6 +73,27 @@ fn open_kafka(
     _: &Secrets,
 ) -> Result<Arc<dyn Transport>, TransportError> {
     let reason = "this build has no Kafka client: build it with the feature `kafka`".to_owned();
+    Err(TransportError::Config { transport: name.into(), reason })
+}
+
+#[cfg(feature = "event-hubs")]
+fn open_event_hubs(
+    name: &str,
+    hubs: &event_hubs::config::Config,
+    config: &config::Config,
+    means: &Means,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    Ok(Arc::new(event_hubs::EventHubs::open(name, hubs, config.ownership(), &config.topics, means)?))
+}
+
+#[cfg(not(feature = "event-hubs"))]
+fn open_event_hubs(
+    name: &str,
+    _: &event_hubs::config::Config,
+    _: &config::Config,
+    _: &Means,
+) -> Result<Arc<dyn Transport>, TransportError> {
+    let reason = "this build has no Event Hubs client: build it with the feature `event-hubs`".to_owned();
     Err(TransportError::Config { transport: name.into(), reason })
 }
 
@@ -87,16 +126,18 @@ mod tests {
         config::Config { log, memory, ..config::Config::default() }
     }
 
+    fn means() -> Means {
+        Means::new(Clock::system())
+    }
+
     #[tokio::test]
     async fn the_named_kind_is_opened() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bus");
-        let log =
-            open("bus", &config(Some(log::Config { path: path.clone() }), None), Clock::system(), &Secrets::default())
-                .unwrap();
+        let log = open("bus", &config(Some(log::Config { path: path.clone() }), None), &means()).unwrap();
         log.sink("t").await.unwrap();
         assert!(path.join("log.sqlite").exists());
-        let memory = open("bus", &config(None, Some(memory::Config {})), Clock::system(), &Secrets::default()).unwrap();
+        let memory = open("bus", &config(None, Some(memory::Config {})), &means()).unwrap();
         assert_eq!(memory.topics().await, Ok(Vec::new()));
     }
 
@@ -104,7 +145,7 @@ mod tests {
     fn exactly_one_kind_is_named() {
         let log = Some(log::Config { path: "never-made".into() });
         for config in [config(None, None), config(log, Some(memory::Config {}))] {
-            let refused = open("bus", &config, Clock::system(), &Secrets::default()).err();
+            let refused = open("bus", &config, &means()).err();
             assert!(matches!(refused, Some(TransportError::Config { .. })), "{refused:?}");
         }
         assert!(!std::path::Path::new("never-made").exists());
@@ -126,7 +167,7 @@ mod tests {
             config::Topic { name: Some("x".to_owned()), ..config::Topic::default() },
         )]);
         let memory = config::Config { topics, ..config(None, Some(memory::Config {})) };
-        let transport = open("bus", &memory, Clock::system(), &Secrets::default()).unwrap();
+        let transport = open("bus", &memory, &means()).unwrap();
         let record = crate::model::Record { partition: Some(0), ..crate::model::Record::default() };
         transport.sink("a").await.unwrap().write(vec![record]).await.remove(0).unwrap();
         let ends: Vec<_> =

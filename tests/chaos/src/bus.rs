@@ -78,7 +78,7 @@ impl Bus {
             let mut again = Vec::new();
             for ((index, record), answer) in left.into_iter().zip(answers) {
                 match answer {
-                    Ok(place) => places.iter_mut().skip(index).take(1).for_each(|slot| *slot = Some(place)),
+                    Ok(place) => places.iter_mut().skip(index).take(1).for_each(|slot| *slot = place),
                     Err(error @ WriteError::Unavailable { .. }) => {
                         again.push((index, record));
                         why = Some(error);
@@ -202,7 +202,7 @@ type Opened = (Arc<dyn Transport>, Option<Arc<Log>>);
 /// The transport of the spec. Blocks.
 fn open(plan: &Plan) -> anyhow::Result<Opened> {
     let planned = plan.transports.get(BUS).context("the spec has no transport")?;
-    let TransportKind::Log(config) = &planned.kind else { return Ok((assemble::transport(plan, BUS)?, None)) };
+    let TransportKind::Log(config) = &planned.kind else { return Ok((assemble::transport(plan, BUS, None)?, None)) };
     // Who looks is no host: it keeps its partitions for longer than one.
     let log = Log::open(BUS, config, Ownership::default(), planned.topics.clone(), Clock::system())?;
     let log = Arc::new(log);

@@ -84,7 +84,7 @@ impl LeakySink {
 
 #[async_trait]
 impl Sink for LeakySink {
-    async fn write(&self, mut records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, mut records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let (written, lost) = self.fate(records.len());
         let rest = records.split_off(written.min(records.len()));
         let mut answers = if records.is_empty() { Vec::new() } else { self.inner.write(records).await };

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use lockgate::model::{Clock, Record, Secrets};
+use lockgate::model::{Clock, Record};
 use lockgate::transport::config::Config;
-use lockgate::transport::{Transport, log};
+use lockgate::transport::{Means, Transport, log};
 use tempfile::TempDir;
 
 use crate::figure::Figure;
@@ -71,7 +71,7 @@ pub(super) fn database(folder: &Path) -> PathBuf {
 pub(super) fn open(folder: &Path) -> anyhow::Result<Arc<dyn Transport>> {
     let log = Some(log::Config { path: folder.to_owned() });
     let config = Config { log, ..Config::default() };
-    Ok(lockgate::transport::open("bus", &config, Clock::system(), &Secrets::default())?)
+    Ok(lockgate::transport::open("bus", &config, &Means::new(Clock::system()))?)
 }
 
 /// Transactions that were written so far into a log that is open: SQLite counts them in the index of its write-ahead

@@ -65,7 +65,7 @@ impl<'a> Sinks<'a> {
             return Ok(sink.clone());
         }
         if !self.transports.contains_key(transport) {
-            self.transports.insert(transport.to_owned(), assemble::transport(self.plan, transport)?);
+            self.transports.insert(transport.to_owned(), assemble::transport(self.plan, transport, None)?);
         }
         let unknown = || TransportError::Config { transport: transport.into(), reason: "it is not open".into() };
         let sink = self.transports.get(transport).ok_or_else(unknown)?.sink(topic).await?;

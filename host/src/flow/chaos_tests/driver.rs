@@ -194,7 +194,8 @@ impl Driver {
         let payload = Bytes::from(vec![b'm'; size]);
         let record =
             Record { key: key.clone(), headers: headers.clone(), payload: payload.clone(), partition: Some(partition) };
-        let position = self.memory.sink(WORK).await.unwrap().write(vec![record]).await[0].clone().unwrap().position;
+        let position =
+            self.memory.sink(WORK).await.unwrap().write(vec![record]).await[0].clone().unwrap().unwrap().position;
         let id = id.map_or_else(|| MessageId::of_origin("bus", WORK, partition, position), MessageId::given);
         let origin = Origin {
             transport: "bus".into(),
@@ -416,7 +417,7 @@ impl Driver {
         }
         let partition = Some(self.rng.random_range(0..self.setup.retry_partitions));
         let record = Record { key: None, headers, payload: Bytes::from_static(b"strange"), partition };
-        let written = self.memory.sink(RETRY).await.unwrap().write(vec![record]).await[0].clone().unwrap();
+        let written = self.memory.sink(RETRY).await.unwrap().write(vec![record]).await[0].clone().unwrap().unwrap();
         let partition = Partition::new(RETRY, written.partition);
         self.shared.look().oracle.strange(partition, written.position);
     }

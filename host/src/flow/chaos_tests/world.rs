@@ -157,7 +157,7 @@ impl Drop for OnTheWay<'_> {
 
 impl Topic {
     /// The memory transport writes without waiting.
-    fn append(&self, records: &[Record]) -> Vec<Result<Written, WriteError>> {
+    fn append(&self, records: &[Record]) -> Vec<Result<Option<Written>, WriteError>> {
         let refusing = self.shared.look().chaos.refusing.contains(self.name);
         let reason = "told to".to_owned();
         let refused = WriteError::Refused { topic: self.name.into(), reason };
@@ -166,7 +166,7 @@ impl Topic {
                 return Err(refused.clone());
             }
             let answer = self.inner.write(vec![record.clone()]).now_or_never().unwrap().remove(0);
-            if let Ok(written) = &answer {
+            if let Ok(Some(written)) = &answer {
                 self.shared.look().oracle.durable(self.name, record, written);
             }
             answer
@@ -178,7 +178,7 @@ impl Topic {
         WriteError::Unavailable { topic: self.name.into(), reason: "told to".into() }
     }
 
-    fn go(&self, records: &[Record], course: Course) -> Vec<Result<Written, WriteError>> {
+    fn go(&self, records: &[Record], course: Course) -> Vec<Result<Option<Written>, WriteError>> {
         if self.shared.look().chaos.down.contains(self.name) {
             return records.iter().map(|_| Err(self.unavailable())).collect();
         }
@@ -190,7 +190,9 @@ impl Topic {
                 self.append(first).into_iter().chain(not_now(others.len())).collect()
             }
             Course::Unsaid => {
-                let said = |answer| if matches!(answer, Ok(Written { .. })) { Err(self.unavailable()) } else { answer };
+                let said = |answer: Result<Option<Written>, WriteError>| {
+                    if answer.is_ok() { Err(self.unavailable()) } else { answer }
+                };
                 self.append(records).into_iter().map(said).collect()
             }
             Course::Mute => Vec::new(),
@@ -200,7 +202,7 @@ impl Topic {
 
 #[async_trait]
 impl Sink for Topic {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let (begun, before, after, course, arrives) = {
             let mut world = self.shared.look();
             let begun = world.oracle.writes(self.life, self.name, &records);

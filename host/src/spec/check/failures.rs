@@ -98,15 +98,31 @@ impl<'a> Checker<'a> {
             self.letters_lead_away(from, topic, spot);
         }
         let spill = match letter.spill.as_deref() {
-            // Both kinds of transport that there are take a letter of whatever their topics took as a message. One
-            // that does not has to require this key here.
-            None | Some(NO_STORE) => None,
+            Some(NO_STORE) => None,
+            None => {
+                if let Some(topic) = &topic {
+                    self.letters_fit(topic, at);
+                }
+                None
+            }
             Some(store) => {
                 self.refer("stores", "store", store, at.key("spill").place());
                 Some(store.to_owned())
             }
         };
         Some(DeadLetter { topic: topic?, spill })
+    }
+
+    /// A hub takes no letter of a message that it took just so: the letter is larger by its headers. A log does, and how
+    /// large a record of Kafka may be is the topic's to say.
+    fn letters_fit(&mut self, topic: &Topic, at: Spot<'a>) {
+        if self.is_of_event_hubs(&topic.transport) {
+            let message = "`dead_letter` lacks the key `spill`";
+            let help = "an event hub takes no message above its limit, and a letter is larger than the message was: name the \
+                        store that payloads go to which do not fit, or say `spill: none` if such a letter may stop the \
+                        pipeline";
+            self.report(Diagnostic::error("missing-key", at.named(), message).help(help));
+        }
     }
 
     fn letters_lead_away(&mut self, from: &From, dead_letter: &Topic, spot: Spot<'a>) {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `sections` | transports, stores, endpoints, plugins, secrets, each by itself |
 //! | `kafka` | a Kafka transport, and what pipelines on it may say |
+//! | `event_hubs` | an Event Hubs transport, and its store of checkpoints |
 //! | `urls` | base URLs and allow-lists |
 //! | `pipelines` | where a pipeline reads and writes, and its bounds |
 //! | `failures` | where it parks and where its dead letters go |
@@ -15,6 +16,7 @@
 
 mod bindings;
 mod config_schema;
+mod event_hubs;
 mod failures;
 mod kafka;
 mod neighbours;

@@ -77,6 +77,8 @@ impl<'a> Checker<'a> {
         let drain_for = written.drain_for.or(DRAIN_FOR)?;
         if let Some(from) = &from {
             self.drains_in_time(from, drain_for.0, spot);
+            self.drains_before_it_is_taken(from, drain_for.0, spot);
+            self.is_a_hubs_group(from, spot.key("from"));
         }
         Some(Pipeline {
             name: name.into(),

@@ -48,9 +48,10 @@ impl<'a> Checker<'a> {
                 self.not_empty(log.path.as_os_str().is_empty(), spot.keys(&["log", "path"]));
             }
             TransportKind::Kafka(kafka) => self.kafka(kafka, config, spot),
+            TransportKind::EventHubs(hubs) => self.event_hubs(hubs, config, spot),
             TransportKind::Memory(_) => {}
         }
-        if !matches!(kind, TransportKind::Kafka(_)) {
+        if !matches!(kind, TransportKind::Kafka(_) | TransportKind::EventHubs(_)) {
             self.no_words_of_kafka(config, spot);
         }
         self.ownership(config, spot);
@@ -58,21 +59,25 @@ impl<'a> Checker<'a> {
     }
 
     fn kind(&mut self, name: &str, config: &TransportConfig, spot: Spot<'a>) -> Option<TransportKind> {
-        let TransportConfig { log, kafka, memory, .. } = config;
-        let named = [("log", log.is_some()), ("kafka", kafka.is_some()), ("memory", memory.is_some())];
-        let named: Vec<&str> = named.iter().filter(|(_, there)| *there).map(|(kind, _)| *kind).collect();
-        match (named.as_slice(), log, kafka, memory) {
-            ([_], Some(log), None, None) => Some(TransportKind::Log(log.clone())),
-            ([_], None, Some(kafka), None) => Some(TransportKind::Kafka(Box::new(kafka.clone()))),
-            ([_], None, None, Some(memory)) => Some(TransportKind::Memory(memory.clone())),
-            ([first, second, ..], ..) => {
+        let TransportConfig { log, kafka, event_hubs, memory, .. } = config;
+        let kinds = [
+            ("log", log.clone().map(TransportKind::Log)),
+            ("kafka", kafka.clone().map(Box::new).map(TransportKind::Kafka)),
+            ("event_hubs", event_hubs.clone().map(Box::new).map(TransportKind::EventHubs)),
+            ("memory", memory.clone().map(TransportKind::Memory)),
+        ];
+        let mut named = kinds.into_iter().filter_map(|(word, kind)| Some((word, kind?)));
+        match (named.next(), named.next()) {
+            (Some((_, kind)), None) => Some(kind),
+            (Some((first, _)), Some((second, _))) => {
                 let message = format!("the transport `{name}` is of two kinds: `{first}` and `{second}`");
                 self.error("wrong-value", spot.key(second).named(), message);
                 None
             }
-            _ => {
+            (None, _) => {
                 let message = format!("the transport `{name}` is of no kind");
-                let help = "give it one: `log: { path: data/bus }`, `kafka: { brokers: [host:9092] }` or `memory: {}`";
+                let help = "give it one: `log: { path: data/bus }`, `kafka: { brokers: [host:9092] }`, `event_hubs: { \
+                            connection_string: \"${secrets.NAME}\", checkpoints: STORE }` or `memory: {}`";
                 self.report(Diagnostic::error("missing-key", spot.named(), message).help(help));
                 None
             }
@@ -80,7 +85,7 @@ impl<'a> Checker<'a> {
     }
 
     fn ownership(&mut self, config: &TransportConfig, spot: Spot<'a>) {
-        let Ownership { lease, poll } = Ownership::of(config.lease, config.poll);
+        let Ownership { lease, poll } = config.ownership();
         if lease < SHORTEST_LEASE {
             self.report(
                 Diagnostic::error("wrong-value", spot.key("lease").place(), "a lease lasts at least `1s`")

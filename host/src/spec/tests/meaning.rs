@@ -308,7 +308,7 @@ fn a_transport_is_of_exactly_one_kind() {
         "    log: { path: data/bus }\n",
         "",
         &[
-            "`bus` missing-key: the transport `bus` is of no kind (give it one: `log: { path: data/bus }`, `kafka: { brokers: [host:9092] }` or `memory: {}`)",
+            "`bus` missing-key: the transport `bus` is of no kind (give it one: `log: { path: data/bus }`, `kafka: { brokers: [host:9092] }`, `event_hubs: { connection_string: \"${secrets.NAME}\", checkpoints: STORE }` or `memory: {}`)",
         ],
     );
     wrong("log: { path: data/bus }", "log: { path: \"\" }", &["`\"\"` wrong-value: this is empty"]);

@@ -1,6 +1,7 @@
 //! Specs in, diagnostics out. `RIGHT` is a spec that uses everything; each case is an edit of it and what is then said.
 
 mod failures;
+mod handbook;
 mod hostile;
 mod meaning;
 mod overlays;

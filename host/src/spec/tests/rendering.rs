@@ -89,7 +89,7 @@ pipelines:
     assert_eq!(
         lines,
         [
-            (2, "not-in-this-version"),
+            (2, "missing-key"),
             (3, "missing-key"),
             (4, "wrong-value"),
             (4, "unknown-key"),

@@ -166,11 +166,6 @@ fn no_limit_is_said_on_purpose() {
 fn what_this_version_does_not_have_is_not_called_unknown() {
     for (old, new, expected) in [
         (
-            "log: { path: data/bus }",
-            "event_hubs: { connection_string: \"${secrets.lake_key}\" }",
-            "`event_hubs` not-in-this-version: this version has no event_hubs transport (use `log`, `kafka` or `memory`)",
-        ),
-        (
             "isolation: exclusive",
             "isolation: shared",
             "`shared` not-in-this-version: this version has no isolation `shared` (use `exclusive` or `fresh`)",

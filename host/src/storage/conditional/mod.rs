@@ -25,6 +25,14 @@ pub type Fields = BTreeMap<String, String>;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Version(pub(super) String);
 
+#[cfg(test)]
+impl Version {
+    /// One of a store that does not exist, for tests of what only compares them.
+    pub(crate) fn of(number: u32) -> Self {
+        Self(number.to_string())
+    }
+}
+
 /// An entry in a listing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listed {

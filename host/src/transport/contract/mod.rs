@@ -39,13 +39,16 @@ pub use writing::*;
 pub const PARTITIONS: u32 = 4;
 /// How long a fact waits for the next event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What is wrong with a subject whose sinks do not say where records stand.
+const UNTOLD: &str = "it is not said where the record stands";
 /// Room for everything.
 const ALL: Room = Room { messages: 10_000, bytes: 1 << 30 };
 
 /// A transport that the facts are tried on.
 #[async_trait]
 pub trait Subject: Send + Sync {
-    /// Another connection to the same system, where the system has such; else the same one again.
+    /// Another connection to the same system, where the system has such; else the same one again. Its sinks say where
+    /// records stand: a subject whose system does not tell a writer looks for them.
     async fn open(&self) -> Arc<dyn Transport>;
     /// A topic of [`PARTITIONS`] partitions that no other fact uses. It need not exist yet when it is made on first
     /// use.
@@ -60,6 +63,10 @@ pub trait Subject: Send + Sync {
     async fn give_back(&self, topic: &str, group: &str);
     /// Removes a partition's messages before a position, as retention does.
     async fn forget(&self, topic: &str, partition: u32, before: Position);
+    /// Bytes of the largest payload that its topics take, as far as a fact tries.
+    fn largest(&self) -> usize {
+        4 << 20
+    }
 }
 
 /// Makes one test of each fact. The argument is an expression that gives a [`Subject`]; before it may stand
@@ -110,7 +117,7 @@ macro_rules! transport_contract {
             a_chosen_partition_is_taken
             one_key_stays_in_one_partition
             records_without_a_key_are_spread
-            a_message_of_4_mib_comes_whole
+            a_large_message_comes_whole
             keys_and_headers_are_bytes
             a_payload_may_be_empty
             a_refused_record_does_not_keep_the_others
@@ -245,14 +252,14 @@ fn record(partition: u32, payload: impl Into<Bytes>) -> Record {
 async fn write(sink: &dyn Sink, record: Record) -> Written {
     let answers = sink.write(vec![record]).await;
     assert_eq!(answers.len(), 1);
-    answers.into_iter().next().unwrap().unwrap()
+    answers.into_iter().next().unwrap().unwrap().expect(UNTOLD)
 }
 
 /// Writes numbers as text into one partition.
 async fn write_numbers(sink: &dyn Sink, partition: u32, numbers: std::ops::Range<usize>) -> Vec<Position> {
     let records = numbers.map(|number| record(partition, number.to_string())).collect();
     let answers = sink.write(records).await;
-    answers.into_iter().map(|answer| answer.unwrap().position).collect()
+    answers.into_iter().map(|answer| answer.unwrap().expect(UNTOLD).position).collect()
 }
 
 fn payloads(messages: &[Message]) -> Vec<String> {

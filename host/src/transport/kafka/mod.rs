@@ -48,11 +48,6 @@ mod sink;
 mod source;
 mod topics;
 
-/// Until every member of a group that this process had, and has dropped, has told its group so.
-pub(super) async fn left() {
-    native::left().await;
-}
-
 /// A Kafka cluster.
 pub struct Kafka(Arc<Cluster>);
 

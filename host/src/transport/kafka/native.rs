@@ -6,8 +6,8 @@ use std::ffi::{CStr, CString, c_void};
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +20,11 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{IsError, RDKafkaErrorCode};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::client::Plain;
 use crate::model::Headers;
+use crate::transport::membership::Membership;
 
 /// Something that is dropped on a thread of its own, whoever drops it: that waits for brokers.
 pub(super) struct Elsewhere<T: Send + 'static>(ManuallyDrop<T>);
@@ -61,7 +62,7 @@ impl<C: ConsumerContext> Closing<C> {
         Self(Elsewhere::new((client, None)))
     }
 
-    /// One that joins a group: [`left`] waits for it.
+    /// One that joins a group: [`crate::transport::left`] waits for it.
     pub(super) fn member(client: BaseConsumer<C>) -> Self {
         Self(Elsewhere::new((client, Some(Membership::begin()))))
     }
@@ -74,31 +75,6 @@ impl<C: ConsumerContext> Deref for Closing<C> {
         let (client, _) = &*self.0;
         client
     }
-}
-
-/// How many members of groups this process has, with those that are about to leave.
-static MEMBERSHIPS: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
-
-/// Counts a member until it has left.
-struct Membership;
-
-impl Membership {
-    fn begin() -> Self {
-        MEMBERSHIPS.send_modify(|count| *count += 1);
-        Self
-    }
-}
-
-impl Drop for Membership {
-    fn drop(&mut self) {
-        MEMBERSHIPS.send_modify(|count| *count = count.saturating_sub(1));
-    }
-}
-
-/// Until no member of this process is in a group: those that were dropped have told so.
-pub(super) async fn left() {
-    // The sender is there for ever.
-    let _ = MEMBERSHIPS.subscribe().wait_for(|count| *count == 0).await;
 }
 
 /// Told by librdkafka, from its own threads, when a queue that was empty is so no longer.

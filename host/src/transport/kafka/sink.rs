@@ -93,10 +93,11 @@ impl KafkaSink {
         writer: &Writer,
         record: &Record,
         delivered: Option<Delivered>,
-    ) -> Result<Written, WriteError> {
+    ) -> Result<Option<Written>, WriteError> {
         match delivered.unwrap_or(Err(KafkaError::Canceled)) {
             Ok((partition, offset)) => {
-                Ok(Written { partition: u32::try_from(partition).unwrap_or(0), position: Position(offset) })
+                let partition = u32::try_from(partition).unwrap_or(0);
+                Ok(Some(Written { partition, position: Position(offset) }))
             }
             Err(error) => Err(self.rejected(writer, record, &error).await),
         }
@@ -142,7 +143,7 @@ impl KafkaSink {
 
 #[async_trait]
 impl Sink for KafkaSink {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let writer = match self.writer() {
             Ok(writer) => writer,
             Err(error) => return records.iter().map(|_| Err(error.clone())).collect(),
@@ -193,7 +194,11 @@ enum Place {
 }
 
 impl Held {
-    fn keep_order(&mut self, record: &Record, answer: Result<Written, WriteError>) -> Result<Written, WriteError> {
+    fn keep_order(
+        &mut self,
+        record: &Record,
+        answer: Result<Option<Written>, WriteError>,
+    ) -> Result<Option<Written>, WriteError> {
         let of_key = record.key.clone().map(Place::OfKey);
         let place = record.partition.map(Place::Chosen).or(of_key);
         match (&answer, place) {
@@ -216,7 +221,7 @@ mod tests {
     fn what_is_behind_a_record_that_was_not_written_is_tried_again_with_it() {
         let (mut held, topic): (Held, Arc<str>) = (Held::default(), "t".into());
         let unavailable = || Err(WriteError::Unavailable { topic: topic.clone(), reason: "away".into() });
-        let written = || Ok(Written { partition: 0, position: Position(7) });
+        let written = || Ok(Some(Written { partition: 0, position: Position(7) }));
         let of = |key: &'static str| Record { key: Some(key.into()), ..Record::default() };
         assert!(held.keep_order(&of("a"), written()).is_ok());
         assert!(held.keep_order(&of("a"), unavailable()).is_err());

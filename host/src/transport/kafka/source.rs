@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::begin::{self, Begun, Wanted};
+use super::begin::{Begun, Wanted};
 use super::checkpoint::limit;
 use super::client::plain;
 use super::cluster::Cluster;
@@ -29,6 +29,7 @@ use super::probe::Probe;
 use super::reading::{Fault, Reading};
 use super::topics;
 use crate::model::Partition;
+use crate::transport::beginning::beyond_the_end;
 use crate::transport::{
     Assignment, Commit, CommitError, Demand, Epoch, PartitionInfo, Source, SourceEvent, Subscription, TransportError,
 };
@@ -360,7 +361,7 @@ impl KafkaSource {
                         Err(error) => self.events.push_back(SourceEvent::Failed(error)),
                     };
                 }
-                match begin::beyond_the_end(&partition, next, end, &self.subscription) {
+                match beyond_the_end(&partition, next, end, &self.subscription) {
                     Some(error) => self.events.push_back(SourceEvent::Failed(error)),
                     // Begun anew, as the subscription says; this assignment's positions are over.
                     None => {

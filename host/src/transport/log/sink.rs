@@ -60,7 +60,7 @@ fn weight(record: &Record) -> u64 {
 
 #[async_trait]
 impl Sink for LogSink {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let mut placed = Vec::with_capacity(records.len());
         let places: Vec<Result<(), WriteError>> =
             records.into_iter().map(|record| self.place(record).map(|record| placed.push(record))).collect();
@@ -68,7 +68,7 @@ impl Sink for LogSink {
         let answer = |place: Result<(), WriteError>| {
             place?;
             let missing = || self.unavailable(Error::Unavailable("no answer from the writer".into()));
-            written.as_mut().map_err(|error| error.clone())?.next().ok_or_else(missing)
+            written.as_mut().map_err(|error| error.clone())?.next().map(Some).ok_or_else(missing)
         };
         places.into_iter().map(answer).collect()
     }

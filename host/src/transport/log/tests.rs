@@ -136,7 +136,7 @@ fn record(payload: &str) -> Record {
     Record { partition: Some(0), payload: payload.to_owned().into(), ..Record::default() }
 }
 
-async fn write(log: &Log, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+async fn write(log: &Log, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
     log.sink("t").await.unwrap().write(records).await
 }
 

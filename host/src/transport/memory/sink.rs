@@ -24,7 +24,7 @@ impl MemorySink {
         Self { shared, topic: topic.into(), physical, spread: Spread::over(partitions) }
     }
 
-    fn write(&self, topic: &mut Topic, record: Record, now: Timestamp) -> Result<Written, WriteError> {
+    fn write(&self, topic: &mut Topic, record: Record, now: Timestamp) -> Result<Option<Written>, WriteError> {
         let refused = |reason| WriteError::Refused { topic: self.topic.clone(), reason };
         if let Some(reason) = &topic.faults.writes {
             return Err(self.unavailable(reason));
@@ -38,7 +38,7 @@ impl MemorySink {
         let partition = self.spread.choose(&record).map_err(refused)?;
         let position = topic.append(partition, |position| self.message(record, partition, position, now));
         let position = position.ok_or_else(|| refused(format!("there is no partition {partition}")))?;
-        Ok(Written { partition, position })
+        Ok(Some(Written { partition, position }))
     }
 
     fn message(&self, record: Record, partition: u32, position: Position, enqueued: Timestamp) -> Message {
@@ -60,7 +60,7 @@ impl MemorySink {
 
 #[async_trait]
 impl Sink for MemorySink {
-    async fn write(&self, records: Vec<Record>) -> Vec<Result<Written, WriteError>> {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         self.shared.change(|state| {
             let now = self.shared.clock.wall();
             let topic = state.topic(&self.physical, None);

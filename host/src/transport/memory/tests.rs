@@ -58,7 +58,7 @@ fn subscription(on_lost_position: OnLostPosition) -> Subscription {
     Subscription { topic: "t".into(), group: "g".into(), start: Start::Earliest, on_lost_position }
 }
 
-async fn write(memory: &Memory, count: usize) -> Vec<Result<crate::transport::Written, WriteError>> {
+async fn write(memory: &Memory, count: usize) -> Vec<Result<Option<crate::transport::Written>, WriteError>> {
     let sink = memory.sink("t").await.unwrap();
     sink.write(vec![Record { partition: Some(0), payload: "0123456789".into(), ..Record::default() }; count]).await
 }

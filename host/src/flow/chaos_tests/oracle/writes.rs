@@ -85,7 +85,7 @@ impl Oracle {
         index: usize,
         topic: &str,
         records: &[Record],
-        answers: &[Result<Written, WriteError>],
+        answers: &[Result<Option<Written>, WriteError>],
     ) {
         let fate = &mut self.fates[index];
         let (mut unavailable, mut refused) = (answers.len() < records.len(), false);

@@ -45,7 +45,7 @@ async fn old_messages_go() {
     trim(&log).await;
     assert_eq!(bounds(&log, 0).await, (4, 4));
     let written = write(&log, vec![record("e")]).await;
-    assert_eq!(written, [Ok(Written { partition: 0, position: Position(4) })], "positions go on");
+    assert_eq!(written, [Ok(Some(Written { partition: 0, position: Position(4) }))], "positions go on");
 }
 
 #[tokio::test]

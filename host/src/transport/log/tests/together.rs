@@ -45,7 +45,7 @@ async fn writes_that_wait_at_the_same_time_go_together_in_the_order_in_which_the
     held.await.unwrap().unwrap();
     let mut positions = Vec::new();
     for write in writes {
-        positions.extend(write.await.into_iter().map(|written| written.unwrap().position.0));
+        positions.extend(write.await.into_iter().map(|written| written.unwrap().unwrap().position.0));
     }
     assert_eq!(positions, (0..10).collect::<Vec<_>>());
     let messages = log.read(&Partition::new("t", 0), Position(0), 100).await.unwrap();
@@ -71,7 +71,7 @@ async fn a_write_that_fails_takes_none_with_it_that_waited_beside_it() {
     // Each again, alone, as it is asked for: among writes at the same time no order is promised.
     let (one, full, other) = (one.await, full.await, other.await);
     assert!(matches!(&full[..], [Err(WriteError::Unavailable { reason, .. })] if reason.contains("t/0")), "{full:?}");
-    let written = |position| [Ok(Written { partition: 1, position: Position(position) })];
+    let written = |position| [Ok(Some(Written { partition: 1, position: Position(position) }))];
     assert_eq!((one.as_slice(), other.as_slice()), (written(0).as_slice(), written(1).as_slice()));
 }
 
@@ -86,7 +86,7 @@ async fn who_waits_behind_a_write_that_was_given_up_is_answered() {
     drop(given_up);
     drop(release);
     held.await.unwrap().unwrap();
-    assert_eq!(other.await, [Ok(Written { partition: 0, position: Position(1) })], "the other may still be done");
+    assert_eq!(other.await, [Ok(Some(Written { partition: 0, position: Position(1) }))], "the other may still be done");
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ async fn a_locked_log_is_unavailable_and_loses_nothing() {
     assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
     other.execute_batch("ROLLBACK").unwrap();
     let written = sink.write(vec![record("a")]).await;
-    assert_eq!(written, [Ok(Written { partition: 0, position: Position(0) })]);
+    assert_eq!(written, [Ok(Some(Written { partition: 0, position: Position(0) }))]);
     assert_eq!(take(&mut *source, 1).await, ["a"]);
     source.commit(vec![commit(&mine[0], 0)]).await.unwrap();
 }
@@ -112,8 +112,11 @@ async fn a_full_disk_is_unavailable_and_loses_nothing() {
     let full = |answer: &Result<_, _>| matches!(answer, Err(WriteError::Unavailable { reason, .. }) if reason.contains("full"));
     assert!(answers.iter().all(full), "{answers:?}");
     pages("PRAGMA max_page_count=1000000").await.unwrap();
-    let written: Vec<i64> =
-        write(&log, vec![large, record("b")]).await.into_iter().map(|answer| answer.unwrap().position.0).collect();
+    let written: Vec<i64> = write(&log, vec![large, record("b")])
+        .await
+        .into_iter()
+        .map(|answer| answer.unwrap().unwrap().position.0)
+        .collect();
     assert_eq!(written, [1, 2], "nothing of the failed write is kept");
 }
 
@@ -125,7 +128,7 @@ async fn a_message_above_the_limit_is_refused() {
     let answers = write(&log, vec![Record { payload: vec![0; size].into(), ..record("") }, record("b")]).await;
     let refused = "topic t refuses the record: it has 268435457 bytes, more than the 268435456 of the log";
     assert_eq!(answers[0].clone().map_err(|error| error.to_string()), Err(refused.to_owned()));
-    assert_eq!(answers[1], Ok(Written { partition: 0, position: Position(0) }));
+    assert_eq!(answers[1], Ok(Some(Written { partition: 0, position: Position(0) })));
 }
 
 #[tokio::test]
@@ -135,7 +138,7 @@ async fn a_partition_that_is_full_takes_nothing_more() {
     log.sink("t").await.unwrap();
     connection(&folder).execute("UPDATE log SET first = ?1, end = ?1", params![schema::POSITIONS - 1]).unwrap();
     let last = Written { partition: 0, position: Position(schema::POSITIONS - 1) };
-    assert_eq!(write(&log, vec![record("a")]).await, [Ok(last)]);
+    assert_eq!(write(&log, vec![record("a")]).await, [Ok(Some(last))]);
     let full = write(&log, vec![record("b")]).await;
     assert!(matches!(&full[..], [Err(WriteError::Unavailable { .. })]), "{full:?}");
 }
@@ -176,7 +179,7 @@ async fn a_folder_whose_writer_broke_down_is_opened_anew() {
     let answers = sink.write(vec![record("b")]).await;
     assert!(matches!(&answers[..], [Err(WriteError::Unavailable { .. })]), "{answers:?}");
     let anew = open();
-    assert_eq!(write(&anew, vec![record("b")]).await, [Ok(Written { partition: 0, position: Position(1) })]);
+    assert_eq!(write(&anew, vec![record("b")]).await, [Ok(Some(Written { partition: 0, position: Position(1) }))]);
     assert!(Arc::ptr_eq(&anew.store, &open().store));
 }
 

@@ -1,0 +1,10 @@
+//! The transport on the emulator, which each test starts for itself, so that what one lets go wrong concerns no other.
+
+mod contract;
+mod faults;
+mod losses;
+mod memory;
+mod proxy;
+mod scene;
+mod starts;
+mod writing;

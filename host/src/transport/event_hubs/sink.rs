@@ -1,0 +1,211 @@
+//! Writes to one hub, in batches. A batch has one destination: a partition that was chosen, a partition key, or whatever
+//! partition the service takes. Batches with the same one go one after another, so that what is tried again does not
+//! overtake; all others go beside each other. The service does not say where an event stands.
+//!
+//! | a record | goes to |
+//! |---|---|
+//! | with a chosen partition | that one |
+//! | with a key | the partition that the service's own hash gives its partition key, as from every other client |
+//! | else | the partition whose turn it is, batch by batch |
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::{StreamExt, iter};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::Namespace;
+use super::batches::{Item, batches, by_lane};
+use super::client::{Failure, Sender};
+use super::message::{Encoded, event, partition_key};
+use crate::model::Record;
+use crate::transport::{Sink, WriteError, Written};
+
+/// Batches of one write that are on their way at once; the others wait.
+const AT_ONCE: usize = 64;
+
+pub(super) struct HubSink {
+    namespace: Arc<Namespace>,
+    /// The topic's name in the spec.
+    topic: Arc<str>,
+    /// The topic's name in the namespace.
+    hub: String,
+    partitions: u32,
+    /// Links by destination, opened when they are first needed: one to the hub, and one to each partition that is chosen.
+    senders: Mutex<HashMap<Option<u32>, Slot>>,
+    /// Until when the service asked to be left alone.
+    busy_until: watch::Sender<Instant>,
+}
+
+/// What decides where a record goes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Lane {
+    Chosen(u32),
+    /// A partition key.
+    OfKey(String),
+    Any,
+}
+
+impl Lane {
+    fn partition(&self) -> Option<u32> {
+        match self {
+            Self::Chosen(partition) => Some(*partition),
+            Self::OfKey(_) | Self::Any => None,
+        }
+    }
+
+    fn key(&self) -> Option<&str> {
+        match self {
+            Self::OfKey(key) => Some(key),
+            Self::Chosen(_) | Self::Any => None,
+        }
+    }
+}
+
+/// A link, once it is open.
+type Slot = Arc<OnceCell<Arc<Sender>>>;
+/// Answers, each with the number of its record.
+type Answers = Vec<(usize, Result<(), WriteError>)>;
+
+impl HubSink {
+    /// Of a hub that is there, and has so many partitions.
+    pub(super) fn new(namespace: Arc<Namespace>, topic: &str, partitions: u32) -> Self {
+        Self {
+            hub: namespace.hub(topic),
+            topic: topic.into(),
+            partitions,
+            senders: Mutex::default(),
+            busy_until: watch::Sender::new(namespace.clock.now()),
+            namespace,
+        }
+    }
+
+    fn place(&self, record: &Record) -> Result<(Lane, Encoded), WriteError> {
+        let lane = self.lane(record)?;
+        let event = event(record, lane.key()).map_err(|error| self.refused(format!("it is no event: {error}")))?;
+        Ok((lane, event))
+    }
+
+    fn lane(&self, record: &Record) -> Result<Lane, WriteError> {
+        match (record.partition, &record.key) {
+            (Some(chosen), _) if chosen < self.partitions => Ok(Lane::Chosen(chosen)),
+            (Some(chosen), _) => Err(self.refused(format!("there is no partition {chosen}, only {}", self.partitions))),
+            (None, Some(key)) => Ok(Lane::OfKey(partition_key(key))),
+            (None, None) => Ok(Lane::Any),
+        }
+    }
+
+    /// Writes what has one destination. Where the order does not matter, batches go beside each other.
+    async fn write_lane(&self, lane: Lane, items: Vec<Item<Encoded>>) -> Answers {
+        let sender = match self.sender(lane.partition()).await {
+            Ok(sender) => sender,
+            Err(failure) => {
+                let error = self.failed(&failure);
+                return items.into_iter().map(|item| (item.index, Err(error.clone()))).collect();
+            }
+        };
+        let limit = sender.limit();
+        let (batches, too_large) = batches(items, limit);
+        let mut answers: Answers =
+            too_large.iter().map(|item| (item.index, Err(self.too_large(item.size, limit)))).collect();
+        if lane == Lane::Any {
+            let sent = iter(batches).map(|batch| self.send(&sender, &lane, batch)).buffer_unordered(AT_ONCE);
+            answers.extend(sent.collect::<Vec<Answers>>().await.into_iter().flatten());
+            return answers;
+        }
+        let mut broken: Option<WriteError> = None;
+        for batch in batches {
+            match &broken {
+                // It would come to stand before what is tried again.
+                Some(error) => answers.extend(batch.into_iter().map(|item| (item.index, Err(error.clone())))),
+                None => {
+                    let sent = self.send(&sender, &lane, batch).await;
+                    let error = sent.iter().find_map(|(_, answer)| answer.as_ref().err());
+                    broken = error.filter(|error| matches!(error, WriteError::Unavailable { .. })).cloned();
+                    answers.extend(sent);
+                }
+            }
+        }
+        answers
+    }
+
+    /// Sends one batch, once the service may be asked again.
+    async fn send(&self, sender: &Sender, lane: &Lane, batch: Vec<Item<Encoded>>) -> Answers {
+        let busy_until = *self.busy_until.borrow();
+        sleep_until(busy_until).await;
+        let (indexes, size) = (
+            batch.iter().map(|item| item.index).collect::<Vec<_>>(),
+            batch.iter().map(|item| item.size).sum::<usize>(),
+        );
+        let events = batch.into_iter().map(|item| item.event).collect();
+        let answer = match sender.send(events, lane.key()).await {
+            Ok(()) => Ok(()),
+            // It was not too large by what the link said.
+            Err(Failure::TooLarge(_)) if indexes.len() == 1 => Err(self.too_large(size, sender.limit())),
+            Err(failure) => Err(self.failed(&failure)),
+        };
+        indexes.into_iter().map(|index| (index, answer.clone())).collect()
+    }
+
+    /// The link to a destination.
+    async fn sender(&self, partition: Option<u32>) -> Result<Arc<Sender>, Failure> {
+        let slot = {
+            let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
+            senders.entry(partition).or_default().clone()
+        };
+        let open = async || self.namespace.client.sender(&self.hub, partition).await.map(Arc::new);
+        slot.get_or_try_init(open).await.cloned()
+    }
+
+    /// What a failure means for what was to be written: that it can be later, however long that may take.
+    fn failed(&self, failure: &Failure) -> WriteError {
+        if let Some(after) = failure.after() {
+            let until = self.namespace.clock.now() + after;
+            self.busy_until.send_if_modified(|busy_until| {
+                let is_later = until > *busy_until;
+                *busy_until = until.max(*busy_until);
+                is_later
+            });
+        }
+        WriteError::Unavailable { topic: self.topic.clone(), reason: failure.to_string() }
+    }
+
+    fn too_large(&self, size: usize, limit: usize) -> WriteError {
+        self.refused(format!("it has {size} bytes with all around it, more than the {limit} that the hub takes"))
+    }
+
+    fn refused(&self, reason: String) -> WriteError {
+        WriteError::Refused { topic: self.topic.clone(), reason }
+    }
+}
+
+#[async_trait]
+impl Sink for HubSink {
+    async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
+        let mut answers: Vec<Option<Result<(), WriteError>>> = vec![None; records.len()];
+        let placed = records.iter().zip(&mut answers).enumerate().filter_map(|(index, (record, answer))| {
+            match self.place(record) {
+                Ok((lane, event)) => Some((lane, Item { index, size: event.len(), event })),
+                Err(error) => {
+                    *answer = Some(Err(error));
+                    None
+                }
+            }
+        });
+        let lanes = by_lane(placed);
+        let written = iter(lanes).map(|(lane, items)| self.write_lane(lane, items)).buffer_unordered(AT_ONCE);
+        for (index, answer) in written.collect::<Vec<Answers>>().await.into_iter().flatten() {
+            answers.iter_mut().skip(index).take(1).for_each(|slot| *slot = Some(answer.clone()));
+        }
+        // Each has one: it was placed, or refused.
+        let unanswered =
+            || WriteError::Unavailable { topic: self.topic.clone(), reason: "it was not tried".to_owned() };
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered())).map(|()| None)).collect()
+    }
+
+    fn partitions(&self) -> u32 {
+        self.partitions
+    }
+}
