@@ -41,7 +41,8 @@ enum Task {
 #[command(after_help = "Examples:
   cargo xtask demo                starts clean
   cargo xtask demo --tasks 40     a short one
-  cargo xtask demo --resume       goes on after it was stopped or killed")]
+  cargo xtask demo --resume       goes on after it was stopped or killed
+  cargo xtask demo --on event-hubs")]
 struct Demo {
     /// Go on where the last demo was stopped or killed.
     #[arg(long)]
@@ -52,6 +53,18 @@ struct Demo {
     /// How many tasks are published.
     #[arg(long, default_value_t = 300, conflicts_with = "resume")]
     tasks: usize,
+    /// Where topics are.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "resume")]
+    on: DemoOn,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum DemoOn {
+    /// The embedded log.
+    #[default]
+    Log,
+    /// Event Hubs and a blob container, as emulators that are installed and started here.
+    EventHubs,
 }
 
 #[derive(Args)]
@@ -174,12 +187,16 @@ fn plugins() -> anyhow::Result<()> {
 
 impl Demo {
     fn run(self) -> anyhow::Result<()> {
-        tools::check(&[])?;
+        let (parts, word): (&[Part], _) = match self.on {
+            DemoOn::Log => (&[], "log"),
+            DemoOn::EventHubs => (&[Part::Azurite], "event-hubs"),
+        };
+        tools::check(parts)?;
         guests::install()?;
         let programs = cargo::programs()?;
         let mut demo = Command::new(&programs.demo);
         demo.current_dir(workspace::root()).arg("--lockgate").arg(&programs.lockgate);
-        demo.arg("--tasks").arg(self.tasks.to_string());
+        demo.arg("--tasks").arg(self.tasks.to_string()).args(["--on", word]);
         demo.args(self.resume.then_some("--resume")).args(self.keep.then_some("--keep"));
         // In our place, so that one process is the demo: what kills it kills all of it.
         Err(demo.exec()).context("cannot start the demo")

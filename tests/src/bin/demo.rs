@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use e2e::demo::{Demo, Place, guard, report};
+use e2e::support::event_hubs::Namespace;
 use e2e::support::lockgate::{Summary, summary};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -63,6 +64,19 @@ struct Run {
     /// How many tasks are published.
     #[arg(long, default_value_t = 300)]
     tasks: usize,
+    /// Where topics are.
+    #[arg(long, value_enum, default_value_t)]
+    on: On,
+}
+
+/// Which system of topics.
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum On {
+    /// The embedded log.
+    #[default]
+    Log,
+    /// Event Hubs, and blobs for who reads what: both emulators, which end with the demo.
+    EventHubs,
 }
 
 #[tokio::main]
@@ -88,7 +102,10 @@ impl Run {
         let _lock = lock(&self.folder)?;
         let root = std::env::current_dir()?;
         let place = Place { program: self.lockgate, spec: self.spec, root, folder: self.folder.clone() };
-        let demo = if self.resume {
+        if self.resume && self.on == On::EventHubs {
+            bail!("a demo on Event Hubs cannot be resumed: what its emulator kept is gone");
+        }
+        let mut demo = if self.resume {
             Demo::resume(&place).await?
         } else {
             if self.keep {
@@ -98,21 +115,30 @@ impl Run {
         };
         let port = demo.origin.ports().origin;
         println!("{} tasks for files from http://127.0.0.1:{port}, which misbehaves on purpose", demo.tasks.len());
+        let namespace = match self.on {
+            On::Log => None,
+            On::EventHubs => Some(Namespace::start().await?),
+        };
+        if let Some(namespace) = &namespace {
+            demo.on_event_hubs(namespace, "", &[]).await?;
+            println!("Event Hubs by secure WebSocket at {}", namespace.emulator.address());
+        }
         demo.publish().await?;
         let Some(summary) = run_host(&demo).await? else {
-            println!("stopped; `cargo xtask demo --resume` goes on");
+            let again = if namespace.is_some() { "" } else { "; `cargo xtask demo --resume` goes on" };
+            println!("stopped{again}");
             return Ok(FAILURE);
         };
         println!("{}", report::table(&summary));
         if self.resume {
             println!("(The table counts from the resumption on.)");
         }
-        conclude(&demo).await
+        conclude(&demo, namespace.is_none()).await
     }
 }
 
-/// Compares, and says what came of it.
-async fn conclude(demo: &Demo) -> anyhow::Result<i32> {
+/// Compares, and says what came of it; and what can be tried on topics that stay.
+async fn conclude(demo: &Demo, topics_stay: bool) -> anyhow::Result<i32> {
     let differences = demo.differences().await?;
     if !differences.is_empty() {
         println!("{} differences from what had to become of the tasks:", differences.len());
@@ -120,7 +146,10 @@ async fn conclude(demo: &Demo) -> anyhow::Result<i32> {
         return Ok(FAILURE);
     }
     println!("{}", report::totals(&demo.tasks));
-    print!("{}", report::next(&demo.lockgate, demo.folder()));
+    match topics_stay {
+        true => print!("{}", report::next(&demo.lockgate, demo.folder())),
+        false => println!("The files lie in {}. The emulators end now.", demo.folder().join("lake").display()),
+    }
     Ok(SUCCESS)
 }
 
@@ -129,7 +158,7 @@ async fn run_host(demo: &Demo) -> anyhow::Result<Option<Summary>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("guard").arg(&demo.lockgate.program).args(["run", "--until-idle=parked", "--format", "json"]);
-    command.args(demo.lockgate.on_spec()).current_dir(&demo.lockgate.folder);
+    command.args(demo.lockgate.on_spec()).current_dir(&demo.lockgate.folder).envs(&demo.lockgate.environment);
     if std::env::var_os(LOG.0).is_none() {
         command.env(LOG.0, LOG.1);
     }

@@ -6,6 +6,7 @@
 //! | [`task`], [`fate`] | the tasks, and what has to become of them |
 //! | [`state`] | what is remembered over a kill |
 //! | [`compare`] | differences between what is and what had to be |
+//! | `event_hubs` | the same in a namespace of Event Hubs |
 //! | [`guard`] | no host outlives its demo |
 //! | [`report`] | what is said at the end |
 
@@ -21,6 +22,7 @@ use crate::support::files::hashes;
 use crate::support::lockgate::{Lockgate, Outgoing, Seen};
 
 pub mod compare;
+mod event_hubs;
 pub mod fate;
 pub mod guard;
 mod overlay;

@@ -1,0 +1,129 @@
+//! A namespace of Event Hubs, reached by secure WebSocket, with who reads what in a blob container: both emulators. One that
+//! all tests of a process share, each with hubs that no other has, and namespaces of a test's own. None outlives the process,
+//! however that ends.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, anyhow};
+use lockgate::model::{Secret, SecretRef, Secrets};
+use lockgate::storage::config::{AzureAuth, Config};
+use lockgate::storage::contract::create_container;
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+pub use xtask::eventhubs::Emulator;
+
+use super::azurite::{ACCOUNT, Azurite, KEY};
+use super::built;
+use super::lockgate::Lockgate;
+
+/// The container that keeps ownership and checkpoints, and its name as a store in a spec.
+const CHECKPOINTS: &str = "checkpoints";
+/// The variables by which a host knows what to sign in with.
+const HUBS_VARIABLE: &str = "LOCKGATE_HUBS";
+const STORE_VARIABLE: &str = "LOCKGATE_CHECKPOINTS_KEY";
+
+/// A namespace, and the account that keeps its checkpoints.
+pub struct Namespace {
+    /// The namespace.
+    pub emulator: Arc<Emulator>,
+    /// The account.
+    pub azurite: Azurite,
+}
+
+/// The one that the tests of this process share; started when it is first asked for.
+pub async fn shared() -> anyhow::Result<&'static Namespace> {
+    static SHARED: OnceLock<Result<Namespace, String>> = OnceLock::new();
+    let handle = Handle::current();
+    let start = move || handle.block_on(Namespace::start()).map_err(|error| format!("{error:#}"));
+    let get = || SHARED.get_or_init(start);
+    spawn_blocking(get).await?.as_ref().map_err(|error| anyhow!(error.clone()))
+}
+
+impl Namespace {
+    /// One without hubs.
+    pub async fn start() -> anyhow::Result<Self> {
+        let start = || Emulator::for_tests(&built::programs()?.eventhubs_emulator);
+        let emulator = Arc::new(spawn_blocking(start).await??);
+        let azurite = Azurite::start().await?;
+        let config = Config::Azure {
+            account: ACCOUNT.to_owned(),
+            container: CHECKPOINTS.to_owned(),
+            prefix: None,
+            endpoint: Some(azurite.endpoint.clone()),
+            auth: AzureAuth::Key(SecretRef("account".to_owned())),
+        };
+        let secrets = Secrets(BTreeMap::from([("account".to_owned(), Secret::new(KEY))]));
+        create_container(&config, &secrets)
+            .await
+            .map_err(|error| anyhow!("cannot make the container of checkpoints: {error}"))?;
+        Ok(Self { emulator, azurite })
+    }
+
+    /// Makes a hub with these consumer groups.
+    pub async fn add(&self, hub: &str, partitions: u32, groups: &[String]) -> anyhow::Result<()> {
+        let body = json!({ "partitions": partitions, "groups": groups });
+        self.ask("POST", format!("/hubs/{hub}"), body).await
+    }
+
+    /// Asks the namespace for something, in the words of the emulator's README.
+    pub async fn ask(&self, method: &'static str, path: String, body: serde_json::Value) -> anyhow::Result<()> {
+        let emulator = self.emulator.clone();
+        spawn_blocking(move || emulator.ask(method, &path, &body)).await??;
+        Ok(())
+    }
+
+    /// What lays this namespace over the transport `bus` of a spec: its own settings, each on a line of its own, and the
+    /// hubs of topics that are not called as they are.
+    pub fn overlay(&self, settings: &[&str], hubs: &BTreeMap<String, String>) -> String {
+        let mut text = format!(
+            r#"secrets:
+  hubs: {{ env: {HUBS_VARIABLE} }}
+  account: {{ env: {STORE_VARIABLE} }}
+stores:
+  {CHECKPOINTS}:
+    azure:
+      account: {ACCOUNT}
+      container: {CHECKPOINTS}
+      endpoint: "{}"
+      auth: {{ key: "${{secrets.account}}" }}
+transports:
+  bus:
+    event_hubs: {{ connection_string: "${{secrets.hubs}}", checkpoints: {CHECKPOINTS}, ca: "{}" }}
+"#,
+            self.azurite.endpoint,
+            self.emulator.ca().display()
+        );
+        for setting in settings {
+            push(&mut text, &format!("    {setting}"));
+        }
+        if !hubs.is_empty() {
+            push(&mut text, "    topics:");
+        }
+        for (topic, hub) in hubs {
+            push(&mut text, &format!("      {topic}: {{ name: {hub} }}"));
+        }
+        text
+    }
+
+    /// What a host signs in with, by variable.
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let hubs = self.emulator.connection_string().to_owned();
+        BTreeMap::from([(HUBS_VARIABLE.to_owned(), hubs), (STORE_VARIABLE.to_owned(), KEY.to_owned())])
+    }
+
+    /// Lays an overlay over the spec of a program, which then signs in here.
+    pub fn lay_over(&self, lockgate: &mut Lockgate, file: &std::path::Path, overlay: &str) -> anyhow::Result<()> {
+        std::fs::write(file, overlay).with_context(|| format!("cannot write {}", file.display()))?;
+        lockgate.specs.push(file.to_owned());
+        lockgate.environment.extend(self.environment());
+        Ok(())
+    }
+}
+
+fn push(text: &mut String, line: &str) {
+    // Writing into a text cannot fail.
+    let _ = writeln!(text, "{line}");
+}
