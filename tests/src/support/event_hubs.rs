@@ -20,7 +20,10 @@ use super::built;
 use super::lockgate::Lockgate;
 
 /// The container that keeps ownership and checkpoints, and its name as a store in a spec.
-const CHECKPOINTS: &str = "checkpoints";
+pub const CHECKPOINTS: &str = "checkpoints";
+/// The namespace's own name, by which every client keeps checkpoints; where it answers is another place, as with a private
+/// endpoint.
+pub const NAME: &str = "lockgate.servicebus.windows.net";
 /// The variables by which a host knows what to sign in with.
 const HUBS_VARIABLE: &str = "LOCKGATE_HUBS";
 const STORE_VARIABLE: &str = "LOCKGATE_CHECKPOINTS_KEY";
@@ -91,9 +94,14 @@ stores:
       auth: {{ key: "${{secrets.account}}" }}
 transports:
   bus:
-    event_hubs: {{ connection_string: "${{secrets.hubs}}", checkpoints: {CHECKPOINTS}, ca: "{}" }}
+    event_hubs:
+      connection_string: "${{secrets.hubs}}"
+      endpoint: "{}"
+      checkpoints: {CHECKPOINTS}
+      ca: "{}"
 "#,
             self.azurite.endpoint,
+            self.emulator.address(),
             self.emulator.ca().display()
         );
         for setting in settings {
@@ -110,7 +118,8 @@ transports:
 
     /// What a host signs in with, by variable.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        let hubs = self.emulator.connection_string().to_owned();
+        let (_, key) = self.emulator.connection_string().split_once(';').unwrap_or_default();
+        let hubs = format!("Endpoint=sb://{NAME}/;{key}");
         BTreeMap::from([(HUBS_VARIABLE.to_owned(), hubs), (STORE_VARIABLE.to_owned(), KEY.to_owned())])
     }
 

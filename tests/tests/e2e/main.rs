@@ -7,6 +7,7 @@ mod azurite;
 mod claims;
 mod commands;
 mod demo;
+mod event_hubs_emulator_and_azurite;
 mod faulty;
 mod hosts;
 mod kafka_broker;

@@ -3,45 +3,23 @@
 use std::collections::BTreeMap;
 
 use e2e::support::kafka::{Stand, stands};
-use e2e::support::lockgate::lines;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::copying;
 use crate::commands::status;
+use crate::hosts::{topics_are_listed, what_is_sent_comes_back};
 
 #[tokio::test]
 async fn what_is_sent_comes_back_as_it_was() {
     let (copying, _) = copying("sent").await;
-    let lockgate = &copying.lockgate;
-    let raw: Vec<u8> = (0..=255).collect();
-    std::fs::write(lockgate.folder.join("raw"), &raw).unwrap();
-    std::fs::write(lockgate.folder.join("lines"), "{\"b\":1, \"a\":2}\n\n[3]\n").unwrap();
-    lockgate.output(&["send", "work", "--key", "k", "--header", "from=x=y", "lines"]).await.unwrap();
-    lockgate.output(&["send", "work", "--key", "k", "--raw", "raw"]).await.unwrap();
-    let seen: Vec<Value> = lines(&lockgate.output(&["tail", "work", "--json"]).await.unwrap()).unwrap();
-    assert_eq!(seen.len(), 3);
-    assert_eq!((&seen[0]["topic"], &seen[0]["offset"]), (&Value::from("work"), &Value::from(0)));
-    assert_eq!(seen[0]["payload_text"], "{\"b\":1, \"a\":2}", "it is not written compactly");
-    assert_eq!((&seen[0]["key"], &seen[0]["headers"]["from"]), (&Value::from("k"), &Value::from("x=y")));
-    assert_eq!(seen[1]["payload"], json!([3]));
-    assert!(seen[2]["payload_base64"].as_str().unwrap().starts_with("AAECAwQF"), "{}", seen[2]);
-    assert_eq!(seen[0]["partition"], seen[2]["partition"], "one key, one partition");
-    let last = lockgate.output(&["tail", "work", "-n", "1", "--json"]).await.unwrap();
-    assert_eq!(lines::<Value>(&last).unwrap(), seen[2..]);
+    what_is_sent_comes_back(&copying.lockgate).await;
 }
 
 #[tokio::test]
 async fn topics_are_listed_by_their_names_in_the_spec_with_where_they_end() {
     let (copying, _) = copying("listed").await;
-    copying.send_these(0..20).await;
-    let topics: Vec<Value> = lines(&copying.lockgate.output(&["topics", "--json"]).await.unwrap()).unwrap();
-    let named = |name: &str| topics.iter().find(|topic| topic["topic"] == name);
-    let partitions = named("work").unwrap()["partitions"].as_array().unwrap();
-    assert_eq!(partitions.len(), 8);
-    assert_eq!(partitions.iter().map(|partition| partition["end"].as_i64().unwrap()).sum::<i64>(), 20);
-    assert!(named("listed-work").is_some(), "by its own name too");
-    let told = copying.lockgate.output(&["topics"]).await.unwrap();
-    assert!(told.lines().any(|line| line.starts_with("bus ") && line.contains(" work ")), "{told}");
+    let topics = topics_are_listed(&copying).await;
+    assert!(topics.iter().any(|topic| topic["topic"] == "listed-work"), "by its own name too");
 }
 
 #[tokio::test]
