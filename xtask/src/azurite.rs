@@ -49,6 +49,11 @@ impl Azurite {
         azurite.endpoint = format!("{}/{ACCOUNT}", url(output)?);
         Ok(azurite)
     }
+
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Azurite {

@@ -87,6 +87,7 @@ struct Test {
   cargo xtask chaos --seconds 90             the short versions, as `cargo xtask test` runs them
   cargo xtask chaos kill pause --seed 7      two of them, with the chances of another run
   cargo xtask chaos --on kafka               the same on a Kafka broker, which is disturbed too
+  cargo xtask chaos --on event-hubs          the same on Event Hubs, which misbehave too
   cargo xtask chaos --list                   what there is")]
 struct Chaos {
     /// The scenarios; all where none is named.
@@ -112,6 +113,8 @@ enum On {
     Log,
     /// A Kafka broker, which needs Java.
     Kafka,
+    /// Event Hubs and a blob container, both emulators; the latter needs Node.
+    EventHubs,
 }
 
 #[derive(Args)]
@@ -290,6 +293,10 @@ impl Chaos {
                 tools::check(&[Part::Kafka])?;
                 kafka::install()?;
             }
+            On::EventHubs => {
+                tools::check(&[Part::Azurite])?;
+                azurite::install()?;
+            }
         }
         let (guests, programs) = (guests::build_all()?, cargo::programs()?);
         let mut chaos = Command::new(&programs.chaos);
@@ -308,6 +315,7 @@ impl On {
         match self {
             Self::Log => "log",
             Self::Kafka => "kafka",
+            Self::EventHubs => "event-hubs",
         }
     }
 }

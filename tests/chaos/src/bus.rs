@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use lockgate::assemble;
-use lockgate::model::{Checkpoint, Clock, Message, Partition, Position, Record};
+use lockgate::model::{Checkpoint, Clock, Message, Origin, Partition, Position, Record, header};
 use lockgate::spec::plan::TransportKind;
 use lockgate::spec::{self, Colour, Descriptions, Plan};
 use lockgate::transport::config::Ownership;
@@ -17,6 +17,7 @@ use lockgate::transport::{
     OnLostPosition, Room, Rooms, Sink, Source, SourceEvent, Start, Subscription, TopicInfo, Transport, TransportError,
     WriteError,
 };
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::on::{Ground, On};
@@ -24,7 +25,7 @@ use crate::oracle::Place;
 use crate::setting::{BUS, Setting};
 
 /// The group that follows where messages end.
-const GROUP: &str = "oracle";
+pub const GROUP: &str = "oracle";
 /// Messages that are read at once.
 const READ: usize = 1000;
 /// How long to wait before what could not be done is tried again.
@@ -41,6 +42,33 @@ pub struct Bus {
     /// The same, where it is a log.
     log: Option<Arc<Log>>,
     sinks: BTreeMap<String, Arc<dyn Sink>>,
+    places: Places,
+}
+
+/// Where messages stand of which that is not said when they are written, by topic and id.
+#[derive(Default)]
+struct Places {
+    seen: watch::Sender<HashMap<(String, String), Place>>,
+}
+
+impl Places {
+    /// A message stands there; one that was written twice counts where it stands first.
+    fn see(&self, message: &Message) {
+        let Origin { partition, position, .. } = &message.origin;
+        let place = Place { partition: partition.index, position: *position };
+        let name = (partition.topic.to_string(), message.id.to_string());
+        self.seen.send_modify(|seen| _ = seen.entry(name).or_insert(place));
+    }
+
+    /// Where a record stands, once it was seen.
+    async fn of(&self, topic: &str, record: &Record) -> anyhow::Result<Place> {
+        let id = record.headers.text(header::ID).context("a record without an id")?;
+        let name = (topic.to_owned(), id.to_owned());
+        let mut seen = self.seen.subscribe();
+        let seen = tokio::time::timeout(PATIENCE, seen.wait_for(|seen| seen.contains_key(&name))).await;
+        let place = seen.ok().and_then(|seen| seen.ok()?.get(&name).copied());
+        place.with_context(|| format!("message {id} was written, but does not stand in topic {topic}"))
+    }
 }
 
 /// Stored checkpoints of one group in one topic, by partition.
@@ -51,7 +79,7 @@ impl Bus {
     pub async fn open(ground: Ground, setting: &Setting) -> anyhow::Result<Self> {
         let plan = plan(&ground, setting)?;
         let (transport, log) = tokio::task::spawn_blocking(move || open(&plan)).await??;
-        let mut bus = Self { ground, transport, log, sinks: BTreeMap::new() };
+        let mut bus = Self { ground, transport, log, sinks: BTreeMap::new(), places: Places::default() };
         for (topic, _) in setting.topics() {
             let sink = asked(|| bus.transport.sink(&topic)).await;
             bus.sinks.insert(topic.clone(), sink.with_context(|| format!("cannot open topic {topic}"))?);
@@ -70,7 +98,7 @@ impl Bus {
     ) -> anyhow::Result<Vec<Place>> {
         let sink = self.sinks.get(topic).with_context(|| format!("there is no topic {topic}"))?;
         let mut places = vec![None; records.len()];
-        let mut left: Vec<(usize, Record)> = records.into_iter().enumerate().collect();
+        let mut left: Vec<(usize, Record)> = records.iter().cloned().enumerate().collect();
         let mut until = Instant::now() + PATIENCE;
         while !left.is_empty() {
             let (before, mut why) = (left.len(), None);
@@ -95,13 +123,31 @@ impl Bus {
                     return Err(why).with_context(given_up);
                 }
                 // The log says for sure what stands there.
-                if self.ground.on() == On::Kafka {
+                if self.ground.on() != On::Log {
                     twice(left.len());
                 }
                 sleep(AGAIN).await;
             }
         }
-        places.into_iter().collect::<Option<_>>().context("the transport did not answer every record")
+        let mut all = Vec::with_capacity(places.len());
+        for (place, record) in places.into_iter().zip(&records) {
+            all.push(match place {
+                Some(place) => place,
+                None if self.learns_places() => self.places.of(topic, record).await?,
+                None => bail!("the transport did not say where a record stands"),
+            });
+        }
+        Ok(all)
+    }
+
+    /// Whether it is learnt by reading where messages stand: whoever takes them is not told.
+    pub fn learns_places(&self) -> bool {
+        self.ground.on() == On::EventHubs
+    }
+
+    /// Learns where the messages of a topic stand, until it is told to stop by being dropped.
+    pub async fn learn(&self, topic: &str) -> anyhow::Result<()> {
+        self.follow(topic, |message| self.places.see(&message)).await
     }
 
     /// Follows a topic from its beginning, whatever comes, until it is told to stop by being dropped.

@@ -150,7 +150,7 @@ impl Fault for Leave {
 
 /// Lets a host stand still for longer than its lease, beside another one that takes over, and go on. On a log, one that was
 /// caught in the middle of a write keeps the file locked, and nobody could take over: it goes on at once, and is caught
-/// again. On a broker no host stands in the way of another one.
+/// again. Elsewhere no host stands in the way of another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Pause;
 
@@ -173,7 +173,7 @@ impl Fault for Pause {
         for _ in 0..CATCHES {
             let seat = any(stage)?;
             stage.fleet.pause(seat).await?;
-            let others_go_on = stage.on() == On::Kafka || stage.more_ends_within(LOCKED_AFTER).await;
+            let others_go_on = stage.on() != On::Log || stage.more_ends_within(LOCKED_AFTER).await;
             if others_go_on {
                 tokio::time::sleep(stage.setting.lease * 3 / 2).await;
             }

@@ -1,4 +1,4 @@
-//! Chaos: real hosts on one log or one broker, messages that flow, faults of every kind, and an oracle that knows every message and
+//! Chaos: real hosts on one log, broker or namespace, messages that flow, faults of every kind, and an oracle that knows every message and
 //! where it has to end. `cargo xtask chaos` runs it.
 //!
 //! | module | is for |

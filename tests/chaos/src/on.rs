@@ -18,6 +18,8 @@ pub enum On {
     Log,
     /// A Kafka broker.
     Kafka,
+    /// Event Hubs, and blobs for who reads what.
+    EventHubs,
 }
 
 impl fmt::Display for On {
@@ -25,6 +27,7 @@ impl fmt::Display for On {
         f.write_str(match self {
             Self::Log => "log",
             Self::Kafka => "kafka",
+            Self::EventHubs => "event-hubs",
         })
     }
 }
@@ -35,7 +38,7 @@ impl On {
     pub fn at_most(self, budget: Duration) -> Duration {
         match self {
             Self::Log => budget,
-            Self::Kafka => budget * 3,
+            Self::Kafka | Self::EventHubs => budget * 3,
         }
     }
 }
@@ -80,6 +83,13 @@ pub enum Ground {
         /// How the groups agree.
         protocol: Protocol,
     },
+    /// In a namespace of Event Hubs, beside those of other scenarios.
+    EventHubs {
+        /// What the spec says of it up to the transport's kind.
+        namespace: String,
+        /// What the names of hubs begin with there.
+        prefix: String,
+    },
 }
 
 impl Ground {
@@ -88,13 +98,15 @@ impl Ground {
         match self {
             Self::Log(_) => On::Log,
             Self::Kafka { .. } => On::Kafka,
+            Self::EventHubs { .. } => On::EventHubs,
         }
     }
 
     /// The name of a group there, by its name in the scenario.
     pub fn group(&self, name: &str) -> String {
         match self {
-            Self::Log(_) => name.to_owned(),
+            // A group of Event Hubs belongs to its hub.
+            Self::Log(_) | Self::EventHubs { .. } => name.to_owned(),
             Self::Kafka { prefix, .. } => format!("{prefix}-{name}"),
         }
     }
@@ -102,7 +114,7 @@ impl Ground {
     /// What is to be known of it, for people.
     pub fn note(&self) -> Option<String> {
         match self {
-            Self::Log(_) => None,
+            Self::Log(_) | Self::EventHubs { .. } => None,
             Self::Kafka { protocol, .. } => Some(format!("group protocol {protocol}")),
         }
     }
@@ -113,17 +125,19 @@ impl Ground {
         match self {
             Self::Log(_) => wanted,
             Self::Kafka { protocol: Protocol::Classic, .. } => wanted.max(SHORTEST_SESSION),
+            Self::EventHubs { .. } => wanted.max(SHORTEST_LEASE),
             Self::Kafka { protocol: Protocol::Consumer, .. } => xtask::kafka::SESSION,
         }
     }
 
     /// The transport of a setting, as the spec names it.
     pub fn transport(&self, setting: &Setting) -> String {
-        let mut spec = format!("transports:\n  {BUS}:\n");
-        spec.push_str(&match self {
-            Self::Log(folder) => log(folder.join(&setting.bus), setting),
-            Self::Kafka { broker, protocol, .. } => kafka(broker, *protocol, setting),
-        });
+        let head = format!("transports:\n  {BUS}:\n");
+        let mut spec = match self {
+            Self::Log(folder) => head + &log(folder.join(&setting.bus), setting),
+            Self::Kafka { broker, protocol, .. } => head + &kafka(broker, *protocol, setting),
+            Self::EventHubs { namespace, .. } => event_hubs(namespace, setting),
+        };
         spec.push_str("    topics:\n");
         for (topic, partitions) in setting.topics() {
             let create = format!("create: {{ partitions: {partitions}");
@@ -132,6 +146,7 @@ impl Ground {
                 Self::Kafka { prefix, .. } => {
                     writeln!(spec, "      {topic}: {{ name: {prefix}-{topic}, {create}, replication: 1 }} }}")
                 }
+                Self::EventHubs { prefix, .. } => writeln!(spec, "      {topic}: {{ name: {prefix}-{topic} }}"),
             };
         }
         spec
@@ -141,12 +156,22 @@ impl Ground {
 /// The shortest session that is no host's end merely because the machine is busy: each of its groups tells the broker by
 /// a thread of its own that it lives, a hundred of them and more on one machine.
 const SHORTEST_SESSION: Duration = Duration::from_secs(3);
+/// The shortest lease that no host loses merely because the machine is busy: each partition of each group is renewed three
+/// times within it, by a call of the blob emulator.
+const SHORTEST_LEASE: Duration = Duration::from_secs(4);
+/// How often the hosts look there, at the most.
+const SHORTEST_POLL: Duration = Duration::from_millis(500);
 /// A member says so often within its session that it lives.
 const BEATS: u32 = 6;
 
 fn log(folder: PathBuf, Setting { lease, poll, .. }: &Setting) -> String {
     let (folder, lease, poll) = (folder.display(), lease.as_millis(), poll.as_millis());
     format!("    log: {{ path: \"{folder}\" }}\n    lease: {lease}ms\n    poll: {poll}ms\n")
+}
+
+fn event_hubs(namespace: &str, Setting { lease, poll, .. }: &Setting) -> String {
+    let (lease, poll) = (lease.as_millis(), (*poll).max(SHORTEST_POLL).as_millis());
+    format!("{namespace}    lease: {lease}ms\n    poll: {poll}ms\n")
 }
 
 fn kafka(broker: &str, protocol: Protocol, Setting { lease, .. }: &Setting) -> String {

@@ -1,10 +1,12 @@
 //! Runs scenarios beside each other within a time, and says what became of each.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use e2e::support::event_hubs::Namespace;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::Semaphore;
@@ -12,9 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::broker::Brokers;
+use crate::bus;
+use crate::environment::rate;
 use crate::on::{Ground, On, Protocol};
 use crate::scenario::{Scenario, Whose};
 use crate::scenarios::why_not;
+use crate::setting::Setting;
 use crate::stage::{Ending, Site, Stage, Tools};
 use crate::table;
 
@@ -39,6 +44,14 @@ impl Request {
     fn at_most(&self) -> Duration {
         self.on.at_most(self.budget)
     }
+}
+
+/// What scenarios run on that is no log.
+#[derive(Clone)]
+enum Servers {
+    None,
+    Kafka(Arc<Brokers>),
+    EventHubs(Arc<Namespace>),
 }
 
 /// What became of one scenario.
@@ -68,21 +81,25 @@ pub fn chosen(all: Vec<Arc<dyn Scenario>>, names: &[String], on: On) -> anyhow::
 /// Runs them, prints a line of each as it ends, and what is wrong behind them. Fails when one does.
 pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow::Result<()> {
     request.tools.compile(&request.folder).await?;
-    let brokers = match request.on {
-        On::Log => None,
-        On::Kafka => Some(Arc::new(Brokers::start().await.context("there is no broker to run on")?)),
+    let servers = match request.on {
+        On::Log => Servers::None,
+        On::Kafka => Servers::Kafka(Arc::new(Brokers::start().await.context("there is no broker to run on")?)),
+        On::EventHubs => {
+            let namespace = Namespace::start().await.context("there is no namespace to run on")?;
+            Servers::EventHubs(Arc::new(namespace))
+        }
     };
     let (start, room) = (Instant::now(), Arc::new(Semaphore::new(request.beside.max(1))));
     println!("seed {}\n{}", request.seed, table::HEAD);
     let mut running = JoinSet::new();
     for scenario in scenarios {
-        let (request, room, brokers) = (request.clone(), room.clone(), brokers.clone());
+        let (request, room, servers) = (request.clone(), room.clone(), servers.clone());
         running.spawn(async move {
             let _room = room.acquire_owned().await;
             let (name, folder) =
                 (scenario.name(), request.folder.join(format!("{}-{}", scenario.name(), request.seed)));
             let began = Instant::now();
-            let ending = run_one(&request, &*scenario, &folder, brokers.as_deref(), start + request.at_most()).await;
+            let ending = run_one(&request, &*scenario, &folder, &servers, start + request.at_most()).await;
             Done { name, folder, ending, took: began.elapsed() }
         });
     }
@@ -132,34 +149,51 @@ fn again(request: &Request, name: &str) -> String {
     format!("cargo xtask chaos {on}{name} --seconds {} --seed {}", request.budget.as_secs(), request.seed)
 }
 
-/// Where a scenario takes place. Starts its broker, where it has one of its own.
+/// Where a scenario takes place. Starts its broker or its namespace, where it has one of its own, and makes its hubs.
 async fn site(
     request: &Request,
     scenario: &dyn Scenario,
+    setting: &Setting,
     folder: &Path,
-    brokers: Option<&Brokers>,
+    servers: &Servers,
 ) -> anyhow::Result<Site> {
-    let folder = folder.to_owned();
-    let Some(brokers) = brokers else { return Ok(Site { ground: Ground::Log(folder.clone()), folder, broker: None }) };
-    let own = match scenario.broker() {
-        Whose::Shared => None,
-        Whose::Own => Some(brokers.another().await?),
-    };
-    let broker = own.as_ref().map_or(brokers.shared(), |own| own.bootstrap()).to_owned();
-    let protocol = Protocol::by_chance(request.seed, scenario.name());
-    Ok(Site { folder, ground: Ground::Kafka { broker, prefix: scenario.name().to_owned(), protocol }, broker: own })
+    let (folder, prefix) = (folder.to_owned(), scenario.name().to_owned());
+    let is_own = scenario.broker() == Whose::Own;
+    match servers {
+        Servers::None => Ok(Site { ground: Ground::Log(folder.clone()), folder, broker: None, namespace: None }),
+        Servers::Kafka(brokers) => {
+            let own = if is_own { Some(brokers.another().await?) } else { None };
+            let broker = own.as_ref().map_or(brokers.shared(), |own| own.bootstrap()).to_owned();
+            let protocol = Protocol::by_chance(request.seed, scenario.name());
+            Ok(Site { folder, ground: Ground::Kafka { broker, prefix, protocol }, broker: own, namespace: None })
+        }
+        Servers::EventHubs(shared) => {
+            let namespace = if is_own { Arc::new(Namespace::start().await?) } else { shared.clone() };
+            let groups: Vec<String> = setting
+                .pipelines
+                .iter()
+                .map(|shape| shape.name())
+                .chain([bus::GROUP, rate::GROUP].map(str::to_owned))
+                .collect();
+            for (topic, partitions) in setting.topics() {
+                namespace.add(&format!("{prefix}-{topic}"), partitions, &groups).await?;
+            }
+            let ground = Ground::EventHubs { namespace: namespace.overlay(&[], &BTreeMap::new()), prefix };
+            Ok(Site { folder, ground, broker: None, namespace: Some(namespace) })
+        }
+    }
 }
 
 async fn run_one(
     request: &Request,
     scenario: &dyn Scenario,
     folder: &Path,
-    brokers: Option<&Brokers>,
+    servers: &Servers,
     deadline: Instant,
 ) -> anyhow::Result<Ending> {
     let extent = scenario.extents().within(request.budget);
     let setting = scenario.setting_by(&mut ChaCha8Rng::seed_from_u64(request.seed));
-    let site = site(request, scenario, folder, brokers).await?;
+    let site = site(request, scenario, &setting, folder, servers).await?;
     let mut stage = Stage::set(&request.tools, site, setting, extent, request.seed).await?;
     let outcome = match tokio::time::timeout_at(deadline, scenario.run(&mut stage)).await {
         Ok(outcome) => outcome,
@@ -183,6 +217,7 @@ mod tests {
         let everything = |on| chosen(&[], on).unwrap();
         assert!(everything(On::Log).contains(&"steal") && !everything(On::Log).contains(&"outage"));
         assert!(everything(On::Kafka).contains(&"outage") && !everything(On::Kafka).contains(&"steal"));
+        assert!(everything(On::EventHubs).contains(&"namespace") && !everything(On::EventHubs).contains(&"outage"));
         assert_eq!(chosen(&["kill"], On::Kafka), Ok(vec!["kill"]));
         let refused: String = chosen(&["outage"], On::Log).unwrap_err();
         assert!(refused.starts_with("`outage` is not done on log: "), "{refused}");

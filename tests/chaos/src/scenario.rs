@@ -31,7 +31,7 @@ pub trait Scenario: Send + Sync {
         self.setting()
     }
 
-    /// Which broker it needs, where it runs on one.
+    /// Which broker or namespace it needs, where it runs on one.
     fn broker(&self) -> Whose {
         Whose::Shared
     }
@@ -57,7 +57,7 @@ pub trait Fault: Send + Sync {
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()>;
 }
 
-/// Whose the broker is that a scenario runs on.
+/// Whose the broker or the namespace is that a scenario runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whose {
     /// That of other scenarios too.

@@ -147,7 +147,7 @@ impl Setting {
     retry:
       in_place: {{ attempts: {TRIES}, first: 10ms, max: 50ms }}
       later: {{ topic: {RETRY}, delays: [{delay}ms]{overtake} }}
-    dead_letter: {{ topic: {DEAD} }}
+    dead_letter: {{ topic: {DEAD}, spill: none }}
     checkpoint_every: {every}ms
     drain_for: 10s
 ",
@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn the_spec_is_one_that_the_checker_takes() {
         let kafka = |protocol| Ground::Kafka { broker: "127.0.0.1:9092".into(), prefix: "kill".into(), protocol };
-        let grounds = [Ground::Log("/folder".into()), kafka(Protocol::Classic), kafka(Protocol::Consumer)];
+        let hubs = "secrets: { hubs: { env: HUBS } }\nstores: { lake: { directory: { path: lake } } }\ntransports:\n  bus:\n    \
+                    event_hubs: { connection_string: '${secrets.hubs}', checkpoints: lake }\n";
+        let hubs = Ground::EventHubs { namespace: hubs.to_owned(), prefix: "kill".into() };
+        let grounds = [Ground::Log("/folder".into()), kafka(Protocol::Classic), kafka(Protocol::Consumer), hubs];
         let mut random = ChaCha8Rng::seed_from_u64(0);
         for setting in (0..100).map(|_| Setting::default().varied(&mut random)).chain([Setting::default()]) {
             for ground in &grounds {

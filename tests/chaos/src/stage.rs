@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use e2e::support::event_hubs::Namespace;
 use e2e::support::lockgate::Lockgate;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -63,6 +64,8 @@ pub struct Site {
     pub ground: Ground,
     /// The broker that they are on, where the scenario has one of its own.
     pub broker: Option<OwnBroker>,
+    /// The namespace that they are in, where it is one of Event Hubs.
+    pub namespace: Option<Arc<Namespace>>,
 }
 
 /// A scenario's place.
@@ -90,6 +93,7 @@ pub struct Stage {
     /// Ends when the stage is dropped.
     followers: JoinSet<()>,
     broker: Option<OwnBroker>,
+    namespace: Option<Arc<Namespace>>,
 }
 
 /// What became of a scenario.
@@ -116,7 +120,7 @@ impl Stage {
         extent: Extent,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let Site { folder, ground, broker } = site;
+        let Site { folder, ground, broker, namespace } = site;
         setting.lease = ground.lease(setting.lease);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
@@ -143,6 +147,7 @@ impl Stage {
             notes,
             followers: JoinSet::new(),
             broker,
+            namespace,
             setting,
         };
         stage.write_spec()?;
@@ -185,6 +190,11 @@ impl Stage {
     /// The broker that this scenario has for itself.
     pub fn broker(&self) -> anyhow::Result<OwnBroker> {
         self.broker.clone().context("the scenario has no broker of its own")
+    }
+
+    /// The namespace of Event Hubs that the topics are in.
+    pub fn namespace(&self) -> anyhow::Result<Arc<Namespace>> {
+        self.namespace.clone().context("the topics are in no namespace of Event Hubs")
     }
 
     /// The topics that the hosts share.
@@ -380,6 +390,15 @@ impl Stage {
             self.followers.spawn(async move {
                 let followed = bus.follow(topic, |message| ledger.found(&Found::of(&message))).await;
                 if let Err(error) = followed {
+                    blame(&findings, format!("topic {topic} cannot be followed: {error:#}"));
+                }
+            });
+        }
+        let read = self.setting.pipelines.iter().map(|shape| shape.topic());
+        for topic in read.filter(|_| self.bus.learns_places()) {
+            let (bus, findings) = (self.bus.clone(), self.findings.clone());
+            self.followers.spawn(async move {
+                if let Err(error) = bus.learn(&topic).await {
                     blame(&findings, format!("topic {topic} cannot be followed: {error:#}"));
                 }
             });

@@ -158,7 +158,7 @@ async fn run_host(demo: &Demo) -> anyhow::Result<Option<Summary>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("guard").arg(&demo.lockgate.program).args(["run", "--until-idle=parked", "--format", "json"]);
-    command.args(demo.lockgate.on_spec()).current_dir(&demo.lockgate.folder).envs(&demo.lockgate.environment);
+    command.args(demo.lockgate.on_spec()).current_dir(&demo.lockgate.folder);
     if std::env::var_os(LOG.0).is_none() {
         command.env(LOG.0, LOG.1);
     }

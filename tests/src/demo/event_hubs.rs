@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::Demo;
 use super::task::Domain;
+use super::{Demo, state};
 use crate::support::event_hubs::Namespace;
 
 /// Partitions of each hub of a domain, and who reads it.
@@ -39,6 +39,9 @@ impl Demo {
             }
         }
         let overlay = namespace.overlay(settings, &hubs) + &pipelines;
-        namespace.lay_over(&mut self.lockgate, &self.folder.join("event-hubs.yaml"), &overlay)
+        let file = self.folder.join("event-hubs.yaml");
+        state::write(&file, overlay.as_bytes())?;
+        self.lockgate.specs.push(file);
+        Ok(())
     }
 }

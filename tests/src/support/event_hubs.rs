@@ -6,27 +6,27 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use lockgate::model::{Secret, SecretRef, Secrets};
 use lockgate::storage::config::{AzureAuth, Config};
 use lockgate::storage::contract::create_container;
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 pub use xtask::eventhubs::Emulator;
 
 use super::azurite::{ACCOUNT, Azurite, KEY};
 use super::built;
-use super::lockgate::Lockgate;
 
 /// The container that keeps ownership and checkpoints, and its name as a store in a spec.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The namespace's own name, by which every client keeps checkpoints; where it answers is another place, as with a private
 /// endpoint.
 pub const NAME: &str = "lockgate.servicebus.windows.net";
-/// The variables by which a host knows what to sign in with.
-const HUBS_VARIABLE: &str = "LOCKGATE_HUBS";
-const STORE_VARIABLE: &str = "LOCKGATE_CHECKPOINTS_KEY";
+/// The files of what a host signs in with.
+const HUBS: &str = "hubs";
+const STORE: &str = "account";
 
 /// A namespace, and the account that keeps its checkpoints.
 pub struct Namespace {
@@ -34,6 +34,7 @@ pub struct Namespace {
     pub emulator: Arc<Emulator>,
     /// The account.
     pub azurite: Azurite,
+    secrets: TempDir,
 }
 
 /// The one that the tests of this process share; started when it is first asked for.
@@ -62,7 +63,13 @@ impl Namespace {
         create_container(&config, &secrets)
             .await
             .map_err(|error| anyhow!("cannot make the container of checkpoints: {error}"))?;
-        Ok(Self { emulator, azurite })
+        let secrets = tempfile::tempdir()?;
+        // As with a private endpoint: the namespace's name is not where it answers.
+        let (_, key) = emulator.connection_string().split_once(';').unwrap_or_default();
+        for (file, secret) in [(HUBS, format!("Endpoint=sb://{NAME}/;{key}")), (STORE, KEY.to_owned())] {
+            std::fs::write(secrets.path().join(file), secret)?;
+        }
+        Ok(Self { emulator, azurite, secrets })
     }
 
     /// Makes a hub with these consumer groups.
@@ -83,8 +90,8 @@ impl Namespace {
     pub fn overlay(&self, settings: &[&str], hubs: &BTreeMap<String, String>) -> String {
         let mut text = format!(
             r#"secrets:
-  hubs: {{ env: {HUBS_VARIABLE} }}
-  account: {{ env: {STORE_VARIABLE} }}
+  hubs: {{ file: "{}" }}
+  account: {{ file: "{}" }}
 stores:
   {CHECKPOINTS}:
     azure:
@@ -100,6 +107,8 @@ transports:
       checkpoints: {CHECKPOINTS}
       ca: "{}"
 "#,
+            self.secrets.path().join(HUBS).display(),
+            self.secrets.path().join(STORE).display(),
             self.azurite.endpoint,
             self.emulator.address(),
             self.emulator.ca().display()
@@ -114,21 +123,6 @@ transports:
             push(&mut text, &format!("      {topic}: {{ name: {hub} }}"));
         }
         text
-    }
-
-    /// What a host signs in with, by variable.
-    pub fn environment(&self) -> BTreeMap<String, String> {
-        let (_, key) = self.emulator.connection_string().split_once(';').unwrap_or_default();
-        let hubs = format!("Endpoint=sb://{NAME}/;{key}");
-        BTreeMap::from([(HUBS_VARIABLE.to_owned(), hubs), (STORE_VARIABLE.to_owned(), KEY.to_owned())])
-    }
-
-    /// Lays an overlay over the spec of a program, which then signs in here.
-    pub fn lay_over(&self, lockgate: &mut Lockgate, file: &std::path::Path, overlay: &str) -> anyhow::Result<()> {
-        std::fs::write(file, overlay).with_context(|| format!("cannot write {}", file.display()))?;
-        lockgate.specs.push(file.to_owned());
-        lockgate.environment.extend(self.environment());
-        Ok(())
     }
 }
 

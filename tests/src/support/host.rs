@@ -3,9 +3,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -91,10 +91,7 @@ impl Host {
             Signal::Pause => "-STOP",
             Signal::Resume => "-CONT",
         };
-        let process = self.child.id().context("the host has ended already")?.to_string();
-        let sent = Command::new("kill").args([flag, &process]).status().await.context("cannot run kill")?;
-        ensure!(sent.success(), "kill {flag} {process}: {sent}");
-        Ok(())
+        super::signal(self.child.id().context("the host has ended already")?, flag).await
     }
 
     /// Kills it, as `kill -9` does, and waits until it is gone.

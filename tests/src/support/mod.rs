@@ -10,6 +10,8 @@
 //! | [`kafka`] | a Kafka broker |
 //! | [`files`] | folders of files, hashed |
 
+use anyhow::{Context, ensure};
+
 pub mod azurite;
 pub mod built;
 pub mod event_hubs;
@@ -17,3 +19,11 @@ pub mod files;
 pub mod host;
 pub mod kafka;
 pub mod lockgate;
+
+/// Sends a process a signal, as `kill` names it.
+async fn signal(process: u32, flag: &str) -> anyhow::Result<()> {
+    let process = process.to_string();
+    let sent = tokio::process::Command::new("kill").args([flag, &process]).status().await.context("cannot run kill")?;
+    ensure!(sent.success(), "kill {flag} {process}: {sent}");
+    Ok(())
+}

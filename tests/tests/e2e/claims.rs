@@ -4,7 +4,7 @@ use e2e::demo::task::{Domain, SIGNATURE};
 use e2e::demo::{Demo, Place};
 use e2e::support::built;
 use e2e::support::host::Host;
-use e2e::support::lockgate::summary;
+use e2e::support::lockgate::{Summary, summary};
 use tempfile::TempDir;
 
 /// As few tasks as meet every misbehaviour in both domains.
@@ -39,6 +39,18 @@ impl Claims {
     }
 }
 
+/// Each message of every pipeline ended, and is settled.
+pub(crate) fn everything_is_settled(summary: &Summary) {
+    assert_eq!(summary.pipelines.len(), 4);
+    for pipeline in &summary.pipelines {
+        let left = pipeline.done + pipeline.skipped() + pipeline.parked + pipeline.dead();
+        assert_eq!(pipeline.admitted, left, "{pipeline:?}");
+        assert_eq!(pipeline.partitions.len(), 4 + 8, "its topic and its retry topic: {pipeline:?}");
+        let settled = pipeline.partitions.iter().all(|partition| partition.unsettled_above == 0);
+        assert!(settled, "{pipeline:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_shipped_spec_is_right() {
     let claims = Claims::new().await;
@@ -59,14 +71,7 @@ async fn every_task_ends_as_it_has_to() {
     assert_eq!(demo.differences().await.unwrap(), [""; 0]);
     assert!(!answer.errors.contains(SIGNATURE), "a signature is in the log");
     let summary = summary(&answer.output).unwrap();
-    assert_eq!(summary.pipelines.len(), 4);
-    for pipeline in &summary.pipelines {
-        let left = pipeline.done + pipeline.skipped() + pipeline.parked + pipeline.dead();
-        assert_eq!(pipeline.admitted, left, "{pipeline:?}");
-        assert_eq!(pipeline.partitions.len(), 4 + 8, "its topic and its retry topic: {pipeline:?}");
-        let settled = pipeline.partitions.iter().all(|partition| partition.unsettled_above == 0);
-        assert!(settled, "{pipeline:?}");
-    }
+    everything_is_settled(&summary);
     for domain in Domain::ALL {
         let download = summary.pipelines.iter().find(|pipeline| pipeline.name == domain.topic("download")).unwrap();
         assert_eq!(download.admitted - download.parked, TASKS as u64 / 2, "{download:?}");

@@ -12,7 +12,7 @@ use crate::setting::MADE;
 use crate::stage::Stage;
 
 /// The group that reads along.
-const GROUP: &str = "rate";
+pub const GROUP: &str = "rate";
 
 /// When messages were made.
 #[derive(Debug)]

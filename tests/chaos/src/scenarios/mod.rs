@@ -11,11 +11,13 @@ mod churn;
 mod environment;
 mod kill;
 mod mixed;
+mod namespace;
 mod outage;
 mod pause;
 mod schedule;
 mod steal;
 mod stop;
+mod store_outage;
 
 /// All of them, the longest first.
 pub fn all() -> Vec<Arc<dyn Scenario>> {
@@ -26,6 +28,8 @@ pub fn all() -> Vec<Arc<dyn Scenario>> {
         Arc::new(kill::Kill),
         Arc::new(steal::Steal),
         Arc::new(outage::Outage),
+        Arc::new(namespace::Namespace),
+        Arc::new(store_outage::StoreOutage),
         Arc::new(stop::Stop),
     ];
     process.into_iter().chain(environment::all()).collect()
@@ -39,23 +43,27 @@ pub fn mixed(on: On) -> Vec<Box<dyn Fault>> {
 
 /// Why a scenario or a fault is not done on one system of topics; none where it is.
 pub fn why_not(name: &str, on: On) -> Option<&'static str> {
-    ONLY.iter().find(|(only, there, _)| *only == name && *there != on).map(|(.., why)| *why)
+    ONLY.iter().find(|(only, there, _)| *only == name && !there.contains(&on)).map(|(.., why)| *why)
 }
 
-/// What is done on one system of topics only, and why not on the other: scenarios first, then faults.
-const ONLY: [(&str, On, &str); 8] = [
-    ("steal", On::Log, "no broker takes a partition from a member that lives and says so"),
-    ("writer", On::Log, "it holds the database of the log"),
-    ("disk-full", On::Log, "it fills the disk of the log"),
-    ("origin", On::Log, "its files are fetched over logs, whatever the hosts beside run on"),
-    ("outage", On::Kafka, "a log is no process that could end"),
+/// What is done on some systems of topics only, and why not on the others: scenarios first, then faults.
+const ONLY: [(&str, &[On], &str); 12] = [
+    ("steal", &[On::Log], "it says in the log that a host is dead"),
+    ("writer", &[On::Log], "it holds the database of the log"),
+    ("disk-full", &[On::Log], "it fills the disk of the log"),
+    ("origin", &[On::Log], "its files are fetched over logs, whatever the hosts beside run on"),
+    ("outage", &[On::Kafka], "it ends the broker"),
+    ("namespace", &[On::EventHubs], "it does what a namespace of Event Hubs may do"),
+    ("store-outage", &[On::EventHubs], "it stops the store of ownership and checkpoints"),
     (
         "freeze",
-        On::Log,
+        &[On::Log, On::EventHubs],
         "one that stands still holds its whole group up until its session ends, longer than a stop may take",
     ),
-    ("bury", On::Log, "no broker takes a partition from a member that lives and says so"),
-    ("writer held", On::Log, "it holds the database of the log"),
+    ("clock", &[On::Log, On::Kafka], "what a host signs whose clock is wrong by hours has expired"),
+    ("clock set", &[On::Log, On::Kafka], "what a host signs whose clock is wrong by hours has expired"),
+    ("bury", &[On::Log], "it says in the log that a host is dead"),
+    ("writer held", &[On::Log], "it holds the database of the log"),
 ];
 
 #[cfg(test)]
@@ -76,6 +84,7 @@ mod tests {
         let names = |on| mixed(on).iter().map(|fault| fault.name()).collect::<Vec<_>>();
         assert!(names(On::Log).contains(&"bury") && names(On::Log).contains(&"writer held"));
         assert!(!names(On::Kafka).contains(&"bury") && !names(On::Kafka).contains(&"writer held"));
-        assert!(names(On::Kafka).contains(&"kill"));
+        assert!(names(On::Kafka).contains(&"kill") && !names(On::Kafka).contains(&"freeze"));
+        assert!(names(On::EventHubs).contains(&"kill") && names(On::EventHubs).contains(&"freeze"));
     }
 }

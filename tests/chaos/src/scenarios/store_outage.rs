@@ -1,0 +1,65 @@
+//! A store of ownership and checkpoints that answers nothing for a while.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rand_chacha::ChaCha8Rng;
+
+use super::schedule;
+use crate::scenario::{Extent, Extents, Fault, Scenario, Whose};
+use crate::setting::Setting;
+use crate::stage::Stage;
+
+/// How long the store is away: for several leases.
+const AWAY: Duration = Duration::from_secs(20);
+
+/// See its `about`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StoreOutage;
+
+#[async_trait]
+impl Scenario for StoreOutage {
+    fn name(&self) -> &'static str {
+        "store-outage"
+    }
+
+    fn about(&self) -> &'static str {
+        "the store of ownership and checkpoints answers nothing for 20 s: hosts stop before others may begin, and come back by themselves; nothing lost, repeats as after a hard end"
+    }
+
+    fn extents(&self) -> Extents {
+        Extents { short: Extent { messages: 4_000, faults: 1 }, long: Extent { messages: 50_000, faults: 6 } }
+    }
+
+    fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
+        Setting::default().varied(random)
+    }
+
+    fn broker(&self) -> Whose {
+        Whose::Own
+    }
+
+    async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        schedule::begin(stage, 2)?;
+        schedule::throughout(stage, &[Box::new(Away)]).await
+    }
+}
+
+/// Stops the store's process for some time.
+struct Away;
+
+#[async_trait]
+impl Fault for Away {
+    fn name(&self) -> &'static str {
+        "store away"
+    }
+
+    async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
+        stage.fleet.moving().iter().for_each(|_| stage.allow_hard_end());
+        let namespace = stage.namespace()?;
+        namespace.azurite.pause().await?;
+        let stood = stage.stand(AWAY).await;
+        namespace.azurite.resume().await?;
+        stood
+    }
+}
