@@ -36,6 +36,8 @@ mod client;
 pub mod config;
 #[cfg(test)]
 mod event_hubs_emulator;
+#[cfg(test)]
+mod event_hubs_namespace;
 mod group;
 mod layout;
 mod link;

@@ -24,7 +24,13 @@ const TAKER: &str = "lockgate-contract";
 
 /// The service tells no writer where its events stand, so they are looked for: by one at a time, for no more than five may
 /// look at a partition.
-struct Telling(EventHubs, Arc<Mutex<()>>);
+pub(in crate::transport::event_hubs) struct Telling(EventHubs, Arc<Mutex<()>>);
+
+impl Telling {
+    pub(in crate::transport::event_hubs) fn of(hubs: EventHubs) -> Arc<dyn Transport> {
+        Arc::new(Self(hubs, Arc::default()))
+    }
+}
 
 struct TellingSink {
     hubs: EventHubs,
@@ -105,10 +111,27 @@ impl Transport for Telling {
 
 struct OnEmulator(Scene);
 
-impl OnEmulator {
-    fn entries(&self, topic: &str, group: &str) -> (Arc<dyn Conditional>, Layout) {
-        let hubs = self.0.transport();
-        (hubs.0.entries.clone(), hubs.0.layout(topic, group))
+fn entries(hubs: &EventHubs, topic: &str, group: &str) -> (Arc<dyn Conditional>, Layout) {
+    (hubs.0.entries.clone(), hubs.0.layout(topic, group))
+}
+
+/// Takes partitions as the next owner does, up to its link: the ownership, then the checkpoint.
+pub(in crate::transport::event_hubs) async fn take_away(hubs: &EventHubs, topic: &str, group: &str) {
+    let (entries, layout) = entries(hubs, topic, group);
+    for partition in 0..PARTITIONS {
+        replace(&*entries, &layout.entry(Kind::Ownership, partition), |_| owned_by(TAKER)).await;
+        replace(&*entries, &layout.entry(Kind::Checkpoint, partition), |fields| {
+            kept(fields).unwrap().map(|kept| stored(&kept, TAKER)).unwrap_or_default()
+        })
+        .await;
+    }
+}
+
+/// Lets go of what was taken.
+pub(in crate::transport::event_hubs) async fn give_back(hubs: &EventHubs, topic: &str, group: &str) {
+    let (entries, layout) = entries(hubs, topic, group);
+    for partition in 0..PARTITIONS {
+        replace(&*entries, &layout.entry(Kind::Ownership, partition), |_| owned_by("")).await;
     }
 }
 
@@ -127,7 +150,7 @@ async fn replace(entries: &dyn Conditional, name: &str, fields: impl Fn(&Fields)
 #[async_trait]
 impl Subject for OnEmulator {
     async fn open(&self) -> Arc<dyn Transport> {
-        Arc::new(Telling(self.0.transport(), Arc::default()))
+        Telling::of(self.0.transport())
     }
 
     async fn topic(&self) -> String {
@@ -143,24 +166,15 @@ impl Subject for OnEmulator {
         self.0.emulator.set_faults_of(topic, Faults::default()).unwrap();
     }
 
-    /// As the next owner does: the ownership, then the checkpoint, then the link.
     async fn take_away(&self, topic: &str, group: &str) {
-        let (entries, layout) = self.entries(topic, group);
+        take_away(&self.0.transport(), topic, group).await;
         for partition in 0..PARTITIONS {
-            replace(&*entries, &layout.entry(Kind::Ownership, partition), |_| owned_by(TAKER)).await;
-            replace(&*entries, &layout.entry(Kind::Checkpoint, partition), |fields| {
-                kept(fields).unwrap().map(|kept| stored(&kept, TAKER)).unwrap_or_default()
-            })
-            .await;
             self.0.emulator.steal(topic, group, &partition.to_string()).unwrap();
         }
     }
 
     async fn give_back(&self, topic: &str, group: &str) {
-        let (entries, layout) = self.entries(topic, group);
-        for partition in 0..PARTITIONS {
-            replace(&*entries, &layout.entry(Kind::Ownership, partition), |_| owned_by("")).await;
-        }
+        give_back(&self.0.transport(), topic, group).await;
     }
 
     async fn forget(&self, topic: &str, partition: u32, before: Position) {

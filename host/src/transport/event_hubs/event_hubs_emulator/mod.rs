@@ -1,6 +1,6 @@
 //! The transport on the emulator, which each test starts for itself, so that what one lets go wrong concerns no other.
 
-mod contract;
+pub(super) mod contract;
 mod faults;
 mod losses;
 mod memory;
