@@ -448,4 +448,40 @@ pipelines:
 ",
         ),
     },
+    Code {
+        word: "says-nothing",
+        kind: Warning,
+        title: "a key that has no effect here",
+        meaning: "A topic of an Event Hubs transport says how it is to be created.",
+        why: "Lockgate makes no event hubs: they belong to whoever keeps the namespace. A spec that was written for the \
+              embedded log or for Kafka says it all the same, so nothing is kept from starting; partitions and retention \
+              are what the hub has.",
+        mend: "Make the hubs beside Lockgate, in the portal, by Terraform or Bicep or by `az eventhubs eventhub create`, \
+               and leave `create` out.",
+        examples: overlays(
+            r#"
+secrets:
+  hubs: { env: HUBS }
+stores:
+  lake: { azure: { account: acme, container: claims, auth: { managed_identity: {} } } }
+transports:
+  bus:
+    event_hubs: { connection_string: "${secrets.hubs}", checkpoints: lake }
+    topics: { tasks: { create: { partitions: 4 } } }
+pipelines:
+  fetch: { dead_letter: { spill: lake } }
+"#,
+            r#"
+secrets:
+  hubs: { env: HUBS }
+stores:
+  lake: { azure: { account: acme, container: claims, auth: { managed_identity: {} } } }
+transports:
+  bus:
+    event_hubs: { connection_string: "${secrets.hubs}", checkpoints: lake }
+pipelines:
+  fetch: { dead_letter: { spill: lake } }
+"#,
+        ),
+    },
 ];
