@@ -91,6 +91,12 @@ impl Committing {
         self.under_way.push(Box::pin(async move { Committed { topic, commits, result: done.await } }));
     }
 
+    fn has_nothing(&mut self, topic: &str) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            (topic.trouble, topic.wait) = (None, FIRST_WAIT);
+        }
+    }
+
     fn put_off(&mut self, topic: &str, until: Instant) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.next = topic.next.max(until);
@@ -125,6 +131,8 @@ impl Pipeline {
             self.committing.put_off(&topic, now + self.settings.checkpoint_every);
             let commits = self.in_flight.commits(&topic);
             if commits.is_empty() {
+                // Nor is there anything that could not be stored: that is stored, or somebody else's.
+                self.committing.has_nothing(&topic);
                 self.in_flight.stored(&topic, commits);
                 continue;
             }
@@ -158,5 +166,22 @@ impl Pipeline {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_failed_is_no_trouble_once_there_is_nothing_to_store() {
+        let (mut committing, topic, now) = (Committing::default(), Arc::from("work"), Instant::now());
+        committing.know(&topic, now);
+        assert!(committing.ended(&topic, Some("down".to_owned()), now, LONGEST_WAIT), "it is news");
+        assert!(!committing.ended(&topic, Some("down".to_owned()), now, LONGEST_WAIT), "it is none");
+        assert_eq!(committing.trouble().map(String::as_str), Some("down"));
+        committing.has_nothing(&topic);
+        assert_eq!(committing.trouble(), None);
+        assert!(committing.ready(now, |_| true).contains(&topic), "it may be early again");
     }
 }

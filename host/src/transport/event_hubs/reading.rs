@@ -11,7 +11,7 @@ use super::Namespace;
 use super::layout::{CHECKPOINT_LIMIT, Kept};
 use super::link::{Broken, Link, Parts, Piece, Said, Told};
 use super::start::Begun;
-use crate::model::{Partition, Position};
+use crate::model::{Checkpoint, Partition, Position};
 use crate::transport::cursor::Cursor;
 use crate::transport::{
     Assignment, Batch, Commit, Demand, Epoch, OnLostPosition, PartitionInfo, Subscription, TransportError,
@@ -229,6 +229,7 @@ impl Reading {
     pub(super) fn kept(&mut self, commit: &Commit) -> Option<Kept> {
         let owned = self.owned.get_mut(&commit.partition.index).filter(|owned| owned.epoch == commit.epoch)?;
         let offset = owned.offsets.at(commit.checkpoint.base());
+        owned.offsets.thin(&commit.checkpoint);
         Some(Kept { checkpoint: commit.checkpoint.clone(), offset })
     }
 }
@@ -244,7 +245,11 @@ impl Owned {
     }
 }
 
-/// The offsets of events that may still become the base of a checkpoint: as many as are read and not settled.
+/// Of how many events offsets are kept at least, before those are looked for that cannot be asked for any more.
+const THIN: usize = 4096;
+
+/// The offsets of events that may still become the base of a checkpoint: those before an unsettled one, and those behind
+/// everything that is settled.
 #[derive(Debug, Default)]
 struct Offsets(VecDeque<(Position, String)>);
 
@@ -265,6 +270,29 @@ impl Offsets {
         }
         self.0.front().filter(|(position, _)| *position <= base).map(|(_, offset)| offset.clone())
     }
+
+    /// Forgets what lies between settled events, where that is much: a base comes to stand before an unsettled one, or
+    /// behind all that is settled.
+    fn thin(&mut self, checkpoint: &Checkpoint) {
+        let unsettled = checkpoint.unsettled();
+        if self.0.len() < THIN.max(4 * unsettled.len()) {
+            return;
+        }
+        let mut thinned = VecDeque::new();
+        let mut entries = std::mem::take(&mut self.0).into_iter().peekable();
+        let mut before = unsettled.iter().copied().peekable();
+        while let Some((position, offset)) = entries.next() {
+            let next = entries.peek().map(|(next, _)| *next);
+            while before.next_if(|unsettled| *unsettled <= position).is_some() {}
+            // The last one before an unsettled event, or at the highest settled one or behind it.
+            let is_before = before.peek().is_some_and(|unsettled| next.is_none_or(|next| next >= *unsettled));
+            let is_behind = next.is_none_or(|next| next > checkpoint.highest());
+            if is_before || is_behind || thinned.is_empty() {
+                thinned.push_back((position, offset));
+            }
+        }
+        self.0 = thinned;
+    }
 }
 
 #[cfg(test)]
@@ -284,5 +312,21 @@ mod tests {
         assert_eq!((at(&mut offsets, 20), offsets.0.len()), ("o9".to_owned(), 1));
         let mut unknown = Offsets::new(Position(4), None);
         assert_eq!(unknown.at(Position(4)), None);
+    }
+
+    #[test]
+    fn offsets_between_settled_events_are_forgotten_and_no_base_misses_its_own() {
+        let of = |position: i64| (Position(position), format!("o{position}"));
+        let mut offsets = Offsets::new(Position(-1), None);
+        offsets.extend((0..10_000).map(of).collect());
+        let unsettled: Vec<Position> = [3, 7, 5000].map(Position).into();
+        let checkpoint = Checkpoint::new(Position(2), Position(8999), unsettled);
+        assert_eq!(offsets.at(checkpoint.base()).as_deref(), Some("o2"));
+        offsets.thin(&checkpoint);
+        assert!(offsets.0.len() < 1010, "{}", offsets.0.len());
+        // As the unsettled ones settle, one after another, and then what is behind them.
+        for base in [2, 6, 4999, 8999, 9500] {
+            assert_eq!(offsets.at(Position(base)), Some(format!("o{base}")));
+        }
     }
 }

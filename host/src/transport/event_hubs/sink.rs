@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::{StreamExt, iter};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, RwLock, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Namespace;
@@ -37,6 +37,8 @@ pub(super) struct HubSink {
     senders: Mutex<HashMap<Option<u32>, Slot>>,
     /// Until when the service asked to be left alone.
     busy_until: watch::Sender<Instant>,
+    /// Held to send beside others; wholly, to send what the service may not take at all.
+    alone: RwLock<()>,
 }
 
 /// What decides where a record goes.
@@ -78,6 +80,7 @@ impl HubSink {
             partitions,
             senders: Mutex::default(),
             busy_until: watch::Sender::new(namespace.clock.now()),
+            alone: RwLock::default(),
             namespace,
         }
     }
@@ -139,10 +142,22 @@ impl HubSink {
             batch.iter().map(|item| item.index).collect::<Vec<_>>(),
             batch.iter().map(|item| item.size).sum::<usize>(),
         );
-        let events = batch.into_iter().map(|item| item.event).collect();
-        let answer = match sender.send(events, lane.key()).await {
+        let events: Vec<Encoded> = batch.into_iter().map(|item| item.event).collect();
+        let only = (events.len() == 1).then(|| events.clone());
+        let sent = {
+            let _beside = self.alone.read().await;
+            sender.send(events, lane.key()).await
+        };
+        let sent = match (sent, only) {
+            // It was not too large by what the link said, and a link that ends so ends for all that are on their way.
+            (Err(Failure::TooLarge(_)), Some(only)) => {
+                let _alone = self.alone.write().await;
+                sender.send(only, lane.key()).await
+            }
+            (sent, _) => sent,
+        };
+        let answer = match sent {
             Ok(()) => Ok(()),
-            // It was not too large by what the link said.
             Err(Failure::TooLarge(_)) if indexes.len() == 1 => Err(self.too_large(size, sender.limit())),
             Err(failure) => Err(self.failed(&failure)),
         };

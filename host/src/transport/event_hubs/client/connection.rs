@@ -137,8 +137,10 @@ impl Shared {
 
     async fn authorize(&self, resource: String) -> Result<(), Failure> {
         let mut tokens = self.tokens.lock().await;
-        let now = self.service.clock.wall();
-        if tokens.get(&resource).is_some_and(|put| put.token.is_fresh(now)) {
+        let (wall, now) = (self.service.clock.wall(), self.service.clock.now());
+        // One that is being renewed holds until it ends.
+        let holds = |put: &Put| put.token.is_fresh(wall) || put.renew_at > now && !put.token.has_ended(wall);
+        if tokens.get(&resource).is_some_and(holds) {
             return Ok(());
         }
         let put = self.put(&resource).await?;
@@ -174,7 +176,9 @@ impl Shared {
             }
             return Err(failure);
         }
-        let renew_at = service.clock.now() + token.renew_in(service.clock.wall());
+        // Where the one before it was given once more, its renewal failed.
+        let least = if token.is_fresh(service.clock.wall()) { Duration::ZERO } else { AGAIN };
+        let renew_at = service.clock.now() + token.renew_in(service.clock.wall()).max(least);
         Ok(Put { token, renew_at, is_late: false })
     }
 

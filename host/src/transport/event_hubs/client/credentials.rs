@@ -107,9 +107,14 @@ async fn fresh(identity: &Identity, last: &mut Option<Token>, clock: &Clock) -> 
     if let Some(token) = last.as_ref().filter(|token| token.is_fresh(clock.wall())) {
         return Ok(token.clone());
     }
-    let token = identity.token(clock).await?;
-    *last = Some(token.clone());
-    Ok(token)
+    match identity.token(clock).await {
+        Ok(token) => {
+            *last = Some(token.clone());
+            Ok(token)
+        }
+        // It holds for a while: only its renewal fails.
+        Err(failure) => last.clone().filter(|token| !token.has_ended(clock.wall())).ok_or(failure),
+    }
 }
 
 #[cfg(test)]

@@ -57,12 +57,16 @@ impl Management {
         Ok(Self { client, _session: session, connection })
     }
 
-    /// The answer to one question. After any failure but a refusal this is of no more use: drop it.
-    async fn ask(&mut self, read: Read) -> Result<Properties, Failure> {
+    /// What is answered to one question. After a failure without an answer this is of no more use: drop it.
+    async fn ask(&mut self, read: Read) -> Result<Result<Properties, Failure>, Failure> {
         let (at, hub) = (read.at(), read.hub.clone());
-        self.connection.authorize(&hub).await?;
+        if let Err(failure) = self.connection.authorize(&hub).await {
+            let is_answer = !matches!(failure, Failure::Unavailable(_)) && !self.connection.is_over();
+            return if is_answer { Ok(Err(failure)) } else { Err(failure) };
+        }
         match timeout(CALL, self.client.call(read)).await {
-            Ok(Ok(properties)) => Ok(properties),
+            Ok(Ok(properties)) => Ok(Ok(properties)),
+            Ok(Err(error @ Error::Status(_))) => Ok(Err(self.connection.explain(&hub, asked(&at, error)).await)),
             Ok(Err(error)) => Err(self.connection.explain(&hub, asked(&at, error)).await),
             Err(_) => Err(Failure::unavailable(&at, format!("no answer within {} s", CALL.as_secs()))),
         }
@@ -115,19 +119,14 @@ impl Inner {
         let read = Read { hub: hub.to_owned(), partition, token: token.text().to_owned() };
         // Taken out: a call that is dropped half-way leaves none that has an answer to come.
         if let Some(mut management) = slot.take() {
-            match management.ask(read.clone()).await {
-                Err(Failure::Unavailable(_)) => {}
-                answered => {
-                    *slot = Some(management);
-                    return answered;
-                }
+            if let Ok(answered) = management.ask(read.clone()).await {
+                *slot = Some(management);
+                return answered;
             }
         }
         let mut management = Management::open(self.shared().await?, &read.at()).await?;
-        let answered = management.ask(read).await;
-        if !matches!(answered, Err(Failure::Unavailable(_))) {
-            *slot = Some(management);
-        }
+        let answered = management.ask(read).await?;
+        *slot = Some(management);
         answered
     }
 }

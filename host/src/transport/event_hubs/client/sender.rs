@@ -107,11 +107,19 @@ impl Sender {
         let mut batched = Batched { sendable, sent };
         for _ in 0..2 {
             let link = self.link().await?;
-            match link.batches.send(batched).await {
-                Ok(()) => return Ok((link, settlement)),
-                Err(mpsc::error::SendError(back)) => batched = back,
+            match timeout(SEND, link.batches.send(batched)).await {
+                Ok(Ok(())) => return Ok((link, settlement)),
+                Ok(Err(mpsc::error::SendError(back))) => {
+                    batched = back;
+                    self.forget(&link).await;
+                }
+                // Whoever waits for those before it may be gone.
+                Err(_) => {
+                    self.forget(&link).await;
+                    let reason = format!("the service takes no batch for {} s", SEND.as_secs());
+                    return Err(Failure::unavailable(&self.at(), reason));
+                }
             }
-            self.forget(&link).await;
         }
         Err(Failure::unavailable(&self.at(), "the link ends as soon as it is attached"))
     }
@@ -205,6 +213,10 @@ async fn run(mut amqp: Amqp, _session: SessionHandle<()>, mut waiting: mpsc::Rec
             batched = waiting.recv() => batched,
         };
         let Some(Batched { sendable, sent }) = batched else { return };
+        // Nobody waits for it any more: what it holds may be another host's by now.
+        if sent.is_closed() {
+            continue;
+        }
         let settlement = amqp.send_batchable(sendable).await;
         let is_over = settlement.is_err();
         let _ = sent.send(settlement);

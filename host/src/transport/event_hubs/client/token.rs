@@ -73,6 +73,11 @@ impl Token {
         self.expires
     }
 
+    /// Whether it is of no more use.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        now >= self.expires
+    }
+
     /// How long we have had it.
     pub(super) fn age(&self, now: Timestamp) -> Duration {
         now.since(self.made)

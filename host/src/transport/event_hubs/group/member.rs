@@ -131,7 +131,11 @@ impl Member {
                         room.send(event);
                     }
                 }
-                Some(done) = self.work.next() => self.done(done),
+                Some(done) = self.work.next() => {
+                    // What was over before it came stays over, for whoever used it has been told so.
+                    self.end_what_is_over();
+                    self.done(done);
+                }
                 () = orders.wake.notified() => {}
                 () = sleep_until(due) => {}
             }

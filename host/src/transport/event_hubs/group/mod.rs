@@ -193,6 +193,8 @@ impl Group {
         let not_owned = CommitError::NotOwned(vec![Partition::new(self.topic.clone(), partition)]);
         let (held, orders, clock) = (self.held.clone(), self.orders.clone(), self.folder.clock().clone());
         let Some(keeper) = held.keeper(partition, epoch, clock.now()) else {
+            // Whoever asks takes it for lost from now on: so it is, should a renewal come at this moment.
+            orders.give(Order::Doubt(partition, epoch));
             return Box::pin(async move { Err(not_owned) });
         };
         let storing = store(keeper);
