@@ -118,11 +118,11 @@ impl Inner {
         let token = service.credentials.token(&service.resource(hub), &service.clock).await?;
         let read = Read { hub: hub.to_owned(), partition, token: token.text().to_owned() };
         // Taken out: a call that is dropped half-way leaves none that has an answer to come.
-        if let Some(mut management) = slot.take() {
-            if let Ok(answered) = management.ask(read.clone()).await {
-                *slot = Some(management);
-                return answered;
-            }
+        if let Some(mut management) = slot.take()
+            && let Ok(answered) = management.ask(read.clone()).await
+        {
+            *slot = Some(management);
+            return answered;
         }
         let mut management = Management::open(self.shared().await?, &read.at()).await?;
         let answered = management.ask(read).await?;
