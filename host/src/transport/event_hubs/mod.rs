@@ -10,7 +10,7 @@
 //! | `message` | events as messages, and records as events |
 //! | `layout`, `owners`, `group` | who owns what, and how far it is settled: entries in the store |
 //! | `source` | one topic for one group: `start` where a partition begins, `reading` its partitions, a `link` for each with its `reader`, whose events come in `sequence` |
-//! | `sink` | writing: `batches` of what goes together |
+//! | `sink` | writing: what many write is put together by `gather`, in `batches` of what the hub takes |
 //! | `look` | hubs and groups from outside |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +38,7 @@ pub mod config;
 mod event_hubs_emulator;
 #[cfg(test)]
 mod event_hubs_namespace;
+mod gather;
 mod group;
 mod layout;
 mod link;

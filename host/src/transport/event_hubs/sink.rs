@@ -1,6 +1,7 @@
 //! Writes to one hub, in batches. A batch has one destination: a partition that was chosen, a partition key, or whatever
-//! partition the service takes. Batches with the same one go one after another, so that what is tried again does not
-//! overtake; all others go beside each other. The service does not say where an event stands.
+//! partition the service takes. Batches of one write with the same one go one after another, so that what is tried again
+//! does not overtake; all others go beside each other. What several write at once goes together, but for partition keys:
+//! there are too many. The service does not say where an event stands.
 //!
 //! | a record | goes to |
 //! |---|---|
@@ -9,9 +10,11 @@
 //! | else | the partition whose turn it is, batch by batch |
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use futures::stream::{StreamExt, iter};
 use tokio::sync::{OnceCell, RwLock, watch};
 use tokio::time::{Instant, sleep_until};
@@ -19,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Namespace;
 use super::batches::{Item, batches, by_lane};
 use super::client::{Failure, Sender};
+use super::gather::{Answers, Gather};
 use super::message::{Encoded, event, partition_key};
 use crate::model::Record;
 use crate::transport::{Sink, WriteError, Written};
@@ -27,6 +31,13 @@ use crate::transport::{Sink, WriteError, Written};
 const AT_ONCE: usize = 64;
 
 pub(super) struct HubSink {
+    hub: Arc<Sending>,
+    /// What is under way by destination: to the hub, and to each partition that is chosen.
+    gathers: Mutex<HashMap<Option<u32>, Arc<Gather<Encoded>>>>,
+}
+
+/// What sends to one hub.
+struct Sending {
     namespace: Arc<Namespace>,
     /// The topic's name in the spec.
     topic: Arc<str>,
@@ -37,6 +48,8 @@ pub(super) struct HubSink {
     senders: Mutex<HashMap<Option<u32>, Slot>>,
     /// Until when the service asked to be left alone.
     busy_until: watch::Sender<Instant>,
+    /// Bytes that the service takes at once, as far as it has refused more that the link allows.
+    together: AtomicUsize,
     /// Held to send beside others; wholly, to send what the service may not take at all.
     alone: RwLock<()>,
 }
@@ -68,23 +81,46 @@ impl Lane {
 
 /// A link, once it is open.
 type Slot = Arc<OnceCell<Arc<Sender>>>;
-/// Answers, each with the number of its record.
-type Answers = Vec<(usize, Result<(), WriteError>)>;
 
 impl HubSink {
     /// Of a hub that is there, and has so many partitions.
     pub(super) fn new(namespace: Arc<Namespace>, topic: &str, partitions: u32) -> Self {
-        Self {
+        let hub = Sending {
             hub: namespace.hub(topic),
             topic: topic.into(),
             partitions,
             senders: Mutex::default(),
             busy_until: watch::Sender::new(namespace.clock.now()),
+            together: AtomicUsize::new(usize::MAX),
             alone: RwLock::default(),
             namespace,
+        };
+        Self { hub: Arc::new(hub), gathers: Mutex::default() }
+    }
+
+    /// Writes what has one destination, together with what others write there.
+    async fn write_lane(&self, lane: Lane, items: Vec<Item<Encoded>>) -> Answers {
+        match lane {
+            Lane::OfKey(_) => self.hub.write_lane(&lane, items).await,
+            Lane::Any | Lane::Chosen(_) => self.gather(&lane).send(items).await,
         }
     }
 
+    fn gather(&self, lane: &Lane) -> Arc<Gather<Encoded>> {
+        let mut gathers = self.gathers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || {
+            let (hub, lane) = (self.hub.clone(), lane.clone());
+            let send = move |items| {
+                let (hub, lane) = (hub.clone(), lane.clone());
+                async move { hub.write_lane(&lane, items).await }.boxed()
+            };
+            Arc::new(Gather::new(AT_ONCE, Box::new(send)))
+        };
+        gathers.entry(lane.partition()).or_insert_with(open).clone()
+    }
+}
+
+impl Sending {
     fn place(&self, record: &Record) -> Result<(Lane, Encoded), WriteError> {
         let lane = self.lane(record)?;
         let event = event(record, lane.key()).map_err(|error| self.refused(format!("it is no event: {error}")))?;
@@ -101,7 +137,7 @@ impl HubSink {
     }
 
     /// Writes what has one destination. Where the order does not matter, batches go beside each other.
-    async fn write_lane(&self, lane: Lane, items: Vec<Item<Encoded>>) -> Answers {
+    async fn write_lane(&self, lane: &Lane, items: Vec<Item<Encoded>>) -> Answers {
         let sender = match self.sender(lane.partition()).await {
             Ok(sender) => sender,
             Err(failure) => {
@@ -110,11 +146,11 @@ impl HubSink {
             }
         };
         let limit = sender.limit();
-        let (batches, too_large) = batches(items, limit);
+        let (batches, too_large) = batches(items, limit, self.together.load(Ordering::Relaxed));
         let mut answers: Answers =
             too_large.iter().map(|item| (item.index, Err(self.too_large(item.size, limit)))).collect();
-        if lane == Lane::Any {
-            let sent = iter(batches).map(|batch| self.send(&sender, &lane, batch)).buffer_unordered(AT_ONCE);
+        if *lane == Lane::Any {
+            let sent = iter(batches).map(|batch| self.send(&sender, lane, batch)).buffer_unordered(AT_ONCE);
             answers.extend(sent.collect::<Vec<Answers>>().await.into_iter().flatten());
             return answers;
         }
@@ -124,7 +160,7 @@ impl HubSink {
                 // It would come to stand before what is tried again.
                 Some(error) => answers.extend(batch.into_iter().map(|item| (item.index, Err(error.clone())))),
                 None => {
-                    let sent = self.send(&sender, &lane, batch).await;
+                    let sent = self.send(&sender, lane, batch).await;
                     let error = sent.iter().find_map(|(_, answer)| answer.as_ref().err());
                     broken = error.filter(|error| matches!(error, WriteError::Unavailable { .. })).cloned();
                     answers.extend(sent);
@@ -159,7 +195,12 @@ impl HubSink {
         let answer = match sent {
             Ok(()) => Ok(()),
             Err(Failure::TooLarge(_)) if indexes.len() == 1 => Err(self.too_large(size, sender.limit())),
-            Err(failure) => Err(self.failed(&failure)),
+            Err(failure) => {
+                if matches!(failure, Failure::TooLarge(_)) {
+                    self.together.fetch_min(size / 2, Ordering::Relaxed);
+                }
+                Err(self.failed(&failure))
+            }
         };
         indexes.into_iter().map(|index| (index, answer.clone())).collect()
     }
@@ -201,7 +242,7 @@ impl Sink for HubSink {
     async fn write(&self, records: Vec<Record>) -> Vec<Result<Option<Written>, WriteError>> {
         let mut answers: Vec<Option<Result<(), WriteError>>> = vec![None; records.len()];
         let placed = records.iter().zip(&mut answers).enumerate().filter_map(|(index, (record, answer))| {
-            match self.place(record) {
+            match self.hub.place(record) {
                 Ok((lane, event)) => Some((lane, Item { index, size: event.len(), event })),
                 Err(error) => {
                     *answer = Some(Err(error));
@@ -216,11 +257,11 @@ impl Sink for HubSink {
         }
         // Each has one: it was placed, or refused.
         let unanswered =
-            || WriteError::Unavailable { topic: self.topic.clone(), reason: "it was not tried".to_owned() };
+            || WriteError::Unavailable { topic: self.hub.topic.clone(), reason: "it was not tried".to_owned() };
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered())).map(|()| None)).collect()
     }
 
     fn partitions(&self) -> u32 {
-        self.partitions
+        self.hub.partitions
     }
 }

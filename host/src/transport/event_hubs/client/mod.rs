@@ -47,6 +47,7 @@ pub(in crate::transport) use self::from::From;
 pub(in crate::transport) use self::management::{Bounds, Hub};
 pub(in crate::transport) use self::receiver::{Receiver, Wanted};
 pub(in crate::transport) use self::sender::Sender;
+pub(in crate::transport) use self::task::Task;
 
 /// A namespace. Connections are made when they are needed.
 #[derive(Clone)]

@@ -4,10 +4,10 @@ use tokio::task::JoinHandle;
 
 /// Ends the task when it is dropped.
 #[derive(Debug)]
-pub(super) struct Task(JoinHandle<()>);
+pub(in crate::transport) struct Task(JoinHandle<()>);
 
 impl Task {
-    pub(super) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(in crate::transport) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(tokio::spawn(work))
     }
 

@@ -49,6 +49,58 @@ async fn a_batch_that_fails_keeps_those_behind_it_in_its_partition() {
     assert_eq!(order, ["f", "a", "b", "c"]);
 }
 
+/// Three refusals, of four together, of two, and of one, which is then sent with nothing beside it.
+#[tokio::test]
+async fn what_is_too_large_together_goes_in_smaller_batches() {
+    let scene = Scene::new().await;
+    let (topic, hubs) = (scene.hub(1), scene.transport());
+    let sink = hubs.sink(&topic).await.unwrap();
+    let fail_sends = Some(FailSends { count: 3, condition: "amqp:link:message-size-exceeded".to_owned() });
+    scene.emulator.set_faults(Faults { fail_sends, ..Faults::default() });
+    let records: Vec<Record> = ["a", "b", "c", "d"].map(|name| record(0, name)).into();
+    for _ in 0..2 {
+        let answers = sink.write(records.clone()).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Err(WriteError::Unavailable { .. }))), "{answers:?}");
+    }
+    let answers = sink.write(records).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(payloads(&hubs, &topic, 0).await, ["a", "b", "c", "d"]);
+}
+
+/// One message each, as pipelines write them: they go together, and each is answered for itself.
+#[tokio::test]
+async fn what_many_write_at_once_goes_together() {
+    let scene = Scene::new().await;
+    let (topic, hubs) = (scene.hub(1), scene.transport());
+    let sink = hubs.sink(&topic).await.unwrap();
+    sink.write(vec![record(0, "first")]).await.remove(0).unwrap();
+    // Nothing is answered until all have begun: then the first two batches come to nothing, and the one of all the others.
+    let fail_sends = Some(FailSends { count: 3, condition: "amqp:internal-error".to_owned() });
+    let faults = Faults { fail_sends, ..Faults::default() };
+    scene.emulator.set_faults(Faults { frozen: true, ..faults.clone() });
+    let write = async |number: usize| {
+        let record = record(0, number.to_string());
+        let mut failures = 0;
+        while sink.write(vec![record.clone()]).await.remove(0).is_err() {
+            failures += 1;
+        }
+        failures
+    };
+    let answered = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        scene.emulator.set_faults(faults);
+    };
+    let (failures, ()) = futures::future::join(futures::future::join_all((0..100).map(write)), answered).await;
+    let failures: usize = failures.into_iter().sum();
+    assert!(failures >= 100, "three batches failed {failures} writes");
+    let mut read = payloads(&hubs, &topic, 0).await;
+    assert_eq!(read.remove(0), "first");
+    read.sort_unstable_by_key(|number| number.parse::<usize>().unwrap());
+    assert_eq!(read, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_busy_service_is_left_alone_for_as_long_as_it_says() {
     let scene = Scene::new().await;
