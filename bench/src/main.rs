@@ -61,6 +61,12 @@ struct Cli {
     /// The component of `bench/events`.
     #[arg(long, value_name = "FILE")]
     events: PathBuf,
+    /// The program of the Event Hubs emulator, for rows on it.
+    #[arg(long, value_name = "FILE")]
+    event_hubs_emulator: Option<PathBuf>,
+    /// The program of `bench/event-hubs-peer`, for the same rows.
+    #[arg(long, value_name = "FILE")]
+    event_hubs_peer: Option<PathBuf>,
 }
 
 /// What rows measure with.
@@ -78,6 +84,10 @@ pub(crate) struct Setup {
     pub(crate) upload: PathBuf,
     /// The component of `bench/events`.
     pub(crate) events: PathBuf,
+    /// The Event Hubs emulator, for rows on it.
+    pub(crate) event_hubs_emulator: Option<PathBuf>,
+    /// The official client of Event Hubs, for the same rows.
+    pub(crate) event_hubs_peer: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -100,7 +110,10 @@ impl Cli {
         // As the host does it, for log lines and what stands on them take their time too.
         telemetry::init(LogFormat::Text, &MultiProgress::with_draw_target(ProgressDrawTarget::hidden()))?;
         let Self { runs, markdown, enrich, lockgate, download, upload, events, .. } = self;
-        let setup = Setup { runs: runs.into(), enrich, lockgate, download, upload, events };
+        let (event_hubs_emulator, event_hubs_peer) = (self.event_hubs_emulator, self.event_hubs_peer);
+        let runs_each = runs.into();
+        let setup =
+            Setup { runs: runs_each, enrich, lockgate, download, upload, events, event_hubs_emulator, event_hubs_peer };
         let machine = machine::told()?;
         let mut lines = Vec::new();
         for Row { name, run, .. } in rows {

@@ -1,9 +1,10 @@
 //! The blob emulator: from npm, into the cache, and as a process.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -26,10 +27,14 @@ pub const ACCOUNT: &str = "devstoreaccount1";
 /// That account's key, which the emulator publishes.
 pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
+/// How many requests it has answered, by what was asked for.
+type Requests = Arc<Mutex<BTreeMap<String, u64>>>;
+
 /// A running emulator, on a free port of the loopback, with its data in memory; dropped, it is killed.
 pub struct Azurite {
     /// Where the account answers.
     pub endpoint: String,
+    requests: Requests,
     child: Child,
     _folder: TempDir,
 }
@@ -45,9 +50,15 @@ impl Azurite {
         let mut child = command.spawn().context("cannot start node, which runs Azurite")?;
         let output = child.stdout.take().context("Azurite has no output")?;
         // From here on it is killed, whatever fails.
-        let mut azurite = Self { endpoint: String::new(), child, _folder: folder };
-        azurite.endpoint = format!("{}/{ACCOUNT}", url(output)?);
+        let requests = Requests::default();
+        let mut azurite = Self { endpoint: String::new(), requests: Arc::clone(&requests), child, _folder: folder };
+        azurite.endpoint = format!("{}/{ACCOUNT}", url(output, requests)?);
         Ok(azurite)
+    }
+
+    /// How many requests it has answered so far, by what was asked for: `list`, or the HTTP method.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The number of its process.
@@ -65,17 +76,25 @@ impl Drop for Azurite {
 }
 
 /// The URL that it names when it is ready. What it prints is read to its end: it would stand still on a full pipe.
-fn url(output: impl Read + Send + 'static) -> anyhow::Result<String> {
+fn url(output: impl Read + Send + 'static, requests: Requests) -> anyhow::Result<String> {
     let (ready, url) = mpsc::sync_channel(1);
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             if let Some((_, url)) = line.split_once(READY) {
                 // Nobody waits any more when it took too long.
                 let _ = ready.try_send(url.trim().to_owned());
+            } else if let Some(asked) = asked(&line) {
+                *requests.lock().unwrap_or_else(PoisonError::into_inner).entry(asked).or_default() += 1;
             }
         }
     });
     url.recv_timeout(PATIENCE).context("Azurite does not start")
+}
+
+/// What a line of its access log tells was asked for.
+fn asked(line: &str) -> Option<String> {
+    let (method, rest) = line.split('"').nth(1)?.split_once(' ')?;
+    Some(if rest.contains("comp=list") { "list".to_owned() } else { method.to_owned() })
 }
 
 /// Installs it where it is missing, and gives the script of its blob service, for `node`.
@@ -103,11 +122,24 @@ mod tests {
     fn it_is_ready_when_it_names_its_url() {
         let output = "Azurite Blob service is starting at http://127.0.0.1:0\nAzurite Blob service successfully listens \
                       on http://127.0.0.1:41234\nmore\n";
-        assert_eq!(url(output.as_bytes()).unwrap(), "http://127.0.0.1:41234");
+        assert_eq!(url(output.as_bytes(), Requests::default()).unwrap(), "http://127.0.0.1:41234");
     }
 
     #[test]
     fn one_that_ends_before_it_is_ready_is_not_waited_for() {
-        assert!(url("Error: listen EADDRINUSE\n".as_bytes()).unwrap_err().to_string().contains("does not start"));
+        assert!(
+            url("Error: listen EADDRINUSE\n".as_bytes(), Requests::default())
+                .unwrap_err()
+                .to_string()
+                .contains("does not start")
+        );
+    }
+
+    #[test]
+    fn requests_are_counted_by_what_is_asked_for() {
+        let line = |request: &str| format!("127.0.0.1 - - [28/Nov/2026:01:00:00 +0000] \"{request} HTTP/1.1\" 200 -");
+        assert_eq!(asked(&line("GET /a/c?restype=container&comp=list&prefix=x")), Some("list".to_owned()));
+        assert_eq!(asked(&line("PUT /a/c/x")), Some("PUT".to_owned()));
+        assert_eq!(asked("Azurite Blob service is starting"), None);
     }
 }

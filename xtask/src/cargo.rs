@@ -27,7 +27,10 @@ const PROGRAMS: [&str; 11] = [
 ];
 
 /// What [`measured`] builds.
-const MEASURED: [&str; 6] = ["--release", "--package", "lockgate", "--package", "bench", "--bins"];
+const MEASURED: [&str; 8] =
+    ["--release", "--package", "lockgate", "--package", "bench", "--package", "lockgate-eventhubs-emulator", "--bins"];
+/// What the official client of Event Hubs is built from: a workspace of its own.
+const EVENT_HUBS_PEER: &str = "bench/event-hubs-peer";
 
 /// The programs of the workspace.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +54,8 @@ pub struct Measured {
     pub lockgate: PathBuf,
     /// What measures.
     pub bench: PathBuf,
+    /// The Event Hubs emulator.
+    pub eventhubs_emulator: PathBuf,
 }
 
 /// One thing that a build made, or found as it was.
@@ -86,7 +91,20 @@ pub fn programs() -> anyhow::Result<Programs> {
 /// Builds the host and what measures it, for release.
 pub fn measured() -> anyhow::Result<Measured> {
     let artifacts = build(&MEASURED)?;
-    Ok(Measured { lockgate: program(&artifacts, "lockgate")?, bench: program(&artifacts, "bench")? })
+    Ok(Measured {
+        lockgate: program(&artifacts, "lockgate")?,
+        bench: program(&artifacts, "bench")?,
+        eventhubs_emulator: program(&artifacts, "eventhubs-emulator")?,
+    })
+}
+
+/// Builds the official client of Event Hubs, for release, beside everything else that is built.
+pub fn event_hubs_peer() -> anyhow::Result<PathBuf> {
+    let root = workspace::root();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let mut cargo = cargo();
+    cargo.env("CARGO_TARGET_DIR", target.join("event-hubs-peer")).current_dir(root.join(EVENT_HUBS_PEER));
+    program(&build_by(cargo, &["--release", "--locked"])?, "event-hubs-peer")
 }
 
 fn program(artifacts: &[Artifact], name: &str) -> anyhow::Result<PathBuf> {

@@ -322,7 +322,9 @@ impl On {
 
 impl Bench {
     fn run(self) -> anyhow::Result<()> {
-        tools::check(self.needs_broker().then_some(Part::Kafka).as_slice())?;
+        let needs = [(self.needs("kafka"), Part::Kafka), (self.needs("event-hubs"), Part::Azurite)];
+        let needs: Vec<Part> = needs.into_iter().filter_map(|(needs, part)| needs.then_some(part)).collect();
+        tools::check(&needs)?;
         let guests = guests::build_all()?;
         let enrich = guests::build_enrich()?;
         let events = guests::build_events()?;
@@ -336,13 +338,18 @@ impl Bench {
         bench.args(self.list.then_some("--list")).args(self.markdown.then_some("--markdown"));
         bench.arg("--enrich").arg(enrich).arg("--lockgate").arg(measured.lockgate);
         bench.arg("--download").arg(guests.download).arg("--upload").arg(guests.upload).arg("--events").arg(events);
+        if self.needs("event-hubs") {
+            azurite::install()?;
+            bench.arg("--event-hubs-emulator").arg(measured.eventhubs_emulator);
+            bench.arg("--event-hubs-peer").arg(cargo::event_hubs_peer()?);
+        }
         // In our place, so that nothing else of us runs beside what is measured.
         Err(bench.exec()).context("cannot start the benchmark")
     }
 
-    /// Whether one of the rows starts a Kafka broker, as those do that are named so.
-    fn needs_broker(&self) -> bool {
-        !self.list && (self.rows.is_empty() || self.rows.iter().any(|row| row.starts_with("kafka")))
+    /// Whether one of the rows needs these servers, as those do whose names begin so.
+    fn needs(&self, servers: &str) -> bool {
+        !self.list && (self.rows.is_empty() || self.rows.iter().any(|row| row.starts_with(servers)))
     }
 }
 
@@ -398,13 +405,15 @@ mod tests {
     }
 
     #[test]
-    fn a_benchmark_of_nothing_on_kafka_needs_no_broker() {
+    fn a_benchmark_needs_the_servers_of_its_rows_only() {
         let needs = |arguments: &[&str]| match Cli::parse_from([&["xtask", "bench"], arguments].concat()).task {
-            Task::Bench(bench) => bench.needs_broker(),
+            Task::Bench(bench) => ["kafka", "event-hubs"].map(|servers| bench.needs(servers)),
             _ => unreachable!(),
         };
-        assert!(needs(&[]) && needs(&["log", "kafka-messages"]));
-        assert!(!needs(&["log", "idle"]) && !needs(&["--list"]));
+        assert_eq!(needs(&[]), [true, true]);
+        assert_eq!(needs(&["log", "kafka-messages"]), [true, false]);
+        assert_eq!(needs(&["event-hubs-idle"]), [false, true]);
+        assert_eq!([needs(&["log", "idle"]), needs(&["--list"])], [[false; 2]; 2]);
     }
 
     #[test]

@@ -63,6 +63,14 @@ impl Host {
         String::from_utf8_lossy(end).into_owned()
     }
 
+    /// How many lines of its log say something.
+    pub(crate) fn said(&self, what: &str) -> usize {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default())
+            .lines()
+            .filter(|line| line.contains(what))
+            .count()
+    }
+
     /// The most memory that it had so far, in bytes.
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
         process::most_resident(self.process()?)

@@ -1,10 +1,12 @@
 //! What the rows that run the real program share: the host as a process, the topics that it reads and writes, the
 //! origin of its files, and the plain loop that it is held against. Host, origin and loop are processes of their own,
 //! so that each has what the machine gives to one, and the same origin serves both sides. Origin and loop are this
-//! program again, called by a word that no row is called by. So are the plain clients of Kafka.
+//! program again, called by a word that no row is called by. So are the plain clients of
+//! Kafka, and Lockgate's transport on Event Hubs by itself.
 
 pub(crate) mod bare;
 pub(crate) mod bus;
+pub(crate) mod event_hubs;
 pub(crate) mod host;
 pub(crate) mod kafka;
 pub(crate) mod origin;
@@ -23,6 +25,8 @@ use crate::Setup;
 const ORIGIN: &str = "as-origin";
 /// The word that makes this program the plain loop.
 const BARE: &str = "as-bare";
+/// The word that makes this program Lockgate's transport on Event Hubs by itself.
+const HUBS: &str = "as-hubs-client";
 /// The word that makes this program a plain client of Kafka.
 const PLAIN: &str = "as-plain-client";
 
@@ -31,6 +35,7 @@ pub(crate) fn part() -> Option<anyhow::Result<()>> {
     match std::env::args().nth(1)?.as_str() {
         ORIGIN => Some(in_parallel(origin::serve())),
         BARE => Some(in_parallel(bare::obey())),
+        HUBS => Some(in_parallel(event_hubs::obey())),
         PLAIN => Some(in_parallel(kafka::obey())),
         _ => None,
     }

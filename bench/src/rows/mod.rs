@@ -1,6 +1,7 @@
 //! What is measured, by name. A row runs its subjects in turn, and gives the lines that it adds to the table.
 
 mod core;
+mod event_hubs;
 mod files;
 mod giant;
 mod idle;
@@ -59,6 +60,26 @@ pub(crate) const ROWS: &[Row] = &[
         name: "kafka-idle",
         about: "what 18 idle pipelines on Kafka take, beside as many bare clients",
         run: kafka::run_idle,
+    },
+    Row {
+        name: "event-hubs",
+        about: "reading and writing on Event Hubs, beside the official client",
+        run: event_hubs::run_moves,
+    },
+    Row {
+        name: "event-hubs-pass",
+        about: "Event Hubs to plugin to Event Hubs, beside the official client",
+        run: event_hubs::run_pass,
+    },
+    Row {
+        name: "event-hubs-take-over",
+        about: "how long partitions on Event Hubs are nobody's when a host goes",
+        run: event_hubs::run_take_over,
+    },
+    Row {
+        name: "event-hubs-idle",
+        about: "what an idle pipeline on 32 partitions of Event Hubs takes",
+        run: event_hubs::run_idle,
     },
     Row { name: "flat", about: "the CPU of a message over partitions and messages in flight", run: core::run_flat },
 ];
