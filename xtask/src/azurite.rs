@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
@@ -20,6 +20,8 @@ const SCRIPT: &str = "node_modules/azurite/dist/src/blob/main.js";
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether it has ended.
+const LOOK: Duration = Duration::from_millis(20);
 /// What it says when it is ready, before its URL.
 const READY: &str = "successfully listens on ";
 /// The account that it always has.
@@ -30,30 +32,52 @@ pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz
 /// How many requests it has answered, by what was asked for.
 type Requests = Arc<Mutex<BTreeMap<String, u64>>>;
 
-/// A running emulator, on a free port of the loopback, with its data in memory; dropped, it is killed.
+/// A running emulator, on a free port of the loopback; dropped, it is killed.
 pub struct Azurite {
     /// Where the account answers.
     pub endpoint: String,
     requests: Requests,
     child: Child,
-    _folder: TempDir,
+    script: PathBuf,
+    data: Data,
+    folder: TempDir,
+}
+
+/// Where its data is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Data {
+    /// In memory: over when its process is.
+    InMemory,
+    /// On disk: there again when its process is.
+    OnDisk,
 }
 
 impl Azurite {
     /// Starts what [`install`] gave, and waits until it is ready.
-    pub fn start(script: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut command = Command::new("node");
-        command.arg(script).args(["--blobHost", "127.0.0.1", "--blobPort", "0"]);
-        command.args(["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).current_dir(folder.path());
-        let mut child = command.spawn().context("cannot start node, which runs Azurite")?;
-        let output = child.stdout.take().context("Azurite has no output")?;
-        // From here on it is killed, whatever fails.
-        let requests = Requests::default();
-        let mut azurite = Self { endpoint: String::new(), requests: Arc::clone(&requests), child, _folder: folder };
-        azurite.endpoint = format!("{}/{ACCOUNT}", url(output, requests)?);
-        Ok(azurite)
+    pub fn start(script: &Path, data: Data) -> anyhow::Result<Self> {
+        let (folder, requests) = (tempfile::tempdir()?, Requests::default());
+        let (child, url) = start(script, data, folder.path(), 0, &requests)?;
+        let (endpoint, script) = (format!("{url}/{ACCOUNT}"), script.to_owned());
+        Ok(Self { endpoint, requests, child, script, data, folder })
+    }
+
+    /// Ends its process as an operator would, with what it was told written; nothing listens then.
+    pub fn end(&mut self) -> anyhow::Result<()> {
+        cargo::run(Command::new("kill").args(["-TERM", &self.process().to_string()]))?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait()?.is_none() {
+            ensure!(Instant::now() < deadline, "Azurite does not end");
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Starts it again after [`Azurite::end`], where it was.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        let port = self.endpoint.rsplit(':').next().and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let port = port.parse().with_context(|| format!("{} has no port", self.endpoint))?;
+        (self.child, _) = start(&self.script, self.data, self.folder.path(), port, &self.requests)?;
+        Ok(())
     }
 
     /// How many requests it has answered so far, by what was asked for: `list`, or the HTTP method.
@@ -73,6 +97,24 @@ impl Drop for Azurite {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn start(script: &Path, data: Data, folder: &Path, port: u16, requests: &Requests) -> anyhow::Result<(Child, String)> {
+    let mut command = Command::new("node");
+    command.arg(script).args(["--blobHost", "127.0.0.1", "--blobPort", &port.to_string()]);
+    command.args(["--skipApiVersionCheck", "--disableTelemetry"]);
+    if data == Data::InMemory {
+        command.arg("--inMemoryPersistence");
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).current_dir(folder);
+    let mut child = command.spawn().context("cannot start node, which runs Azurite")?;
+    let ready = child.stdout.take().context("Azurite has no output").and_then(|output| url(output, requests.clone()));
+    if ready.is_err() {
+        // It may have ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    ready.map(|url| (child, url))
 }
 
 /// The URL that it names when it is ready. What it prints is read to its end: it would stand still on a full pipe.

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use xtask::azurite::Azurite;
+use xtask::azurite::{Azurite, Data};
 use xtask::fuzz::{self, Fuzzer};
 use xtask::kafka::{Broker, Installed};
 use xtask::tools::{self, Part};
@@ -236,7 +236,7 @@ impl Test {
 
     /// Runs the tests that are ignored by themselves, beside the servers that they need: those that were installed.
     fn run_ignored(&self, parts: &[Part], azurite: Option<&Path>, kafka: Option<&Installed>) -> anyhow::Result<()> {
-        let azurite = azurite.map(Azurite::start).transpose()?;
+        let azurite = azurite.map(|script| Azurite::start(script, Data::InMemory)).transpose()?;
         let (storage, blobs): (Vec<_>, &[Part]) = match &azurite {
             Some(azurite) => (vec![("LOCKGATE_AZURITE", azurite.endpoint.clone())], &[Part::Azurite]),
             None => (Vec::new(), &[]),

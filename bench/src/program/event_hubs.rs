@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::Instant;
-use xtask::azurite::{ACCOUNT, Azurite, KEY};
+use xtask::azurite::{ACCOUNT, Azurite, Data, KEY};
 use xtask::eventhubs::Emulator;
 
 use super::{HUBS, own};
@@ -59,7 +59,8 @@ impl Namespace {
     pub(crate) async fn start(setup: &Setup) -> anyhow::Result<Self> {
         let needed = |file: &Option<PathBuf>| file.clone().context("start it by `cargo xtask bench`");
         let (emulator, peer) = (needed(&setup.event_hubs_emulator)?, needed(&setup.event_hubs_peer)?);
-        let (emulator, azurite) = (Emulator::for_tests(&emulator)?, Azurite::start(&xtask::azurite::install()?)?);
+        let (emulator, azurite) =
+            (Emulator::for_tests(&emulator)?, Azurite::start(&xtask::azurite::install()?, Data::InMemory)?);
         emulator.ask("PUT", "/faults", &json!({ "settle_ms": SETTLE_MS }))?;
         let config = Config::Azure {
             account: ACCOUNT.to_owned(),

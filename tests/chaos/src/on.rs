@@ -83,7 +83,7 @@ pub enum Ground {
         /// How the groups agree.
         protocol: Protocol,
     },
-    /// In a namespace of Event Hubs, beside those of other scenarios.
+    /// In a namespace of Event Hubs of its own.
     EventHubs {
         /// What the spec says of it up to the transport's kind.
         namespace: String,
@@ -157,10 +157,11 @@ impl Ground {
 /// a thread of its own that it lives, a hundred of them and more on one machine.
 const SHORTEST_SESSION: Duration = Duration::from_secs(3);
 /// The shortest lease that no host loses merely because the machine is busy: each partition of each group is renewed three
-/// times within it, by a call of the blob emulator.
-const SHORTEST_LEASE: Duration = Duration::from_secs(4);
-/// How often the hosts look there, at the most.
-const SHORTEST_POLL: Duration = Duration::from_millis(500);
+/// times within it, by a call of the blob emulator, which takes more than a second now and then.
+const SHORTEST_LEASE: Duration = Duration::from_secs(9);
+/// How often the hosts look there, at the most: there are eight members in a host, and those that wait for partitions look
+/// five times as often.
+const SHORTEST_POLL: Duration = Duration::from_secs(1);
 /// A member says so often within its session that it lives.
 const BEATS: u32 = 6;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use e2e::support::azurite::Data;
 use e2e::support::event_hubs::Namespace;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -51,7 +52,7 @@ impl Request {
 enum Servers {
     None,
     Kafka(Arc<Brokers>),
-    EventHubs(Arc<Namespace>),
+    EventHubs,
 }
 
 /// What became of one scenario.
@@ -84,10 +85,7 @@ pub async fn run(request: &Request, scenarios: Vec<Arc<dyn Scenario>>) -> anyhow
     let servers = match request.on {
         On::Log => Servers::None,
         On::Kafka => Servers::Kafka(Arc::new(Brokers::start().await.context("there is no broker to run on")?)),
-        On::EventHubs => {
-            let namespace = Namespace::start().await.context("there is no namespace to run on")?;
-            Servers::EventHubs(Arc::new(namespace))
-        }
+        On::EventHubs => Servers::EventHubs,
     };
     let (start, room) = (Instant::now(), Arc::new(Semaphore::new(request.beside.max(1))));
     println!("seed {}\n{}", request.seed, table::HEAD);
@@ -149,7 +147,7 @@ fn again(request: &Request, name: &str) -> String {
     format!("cargo xtask chaos {on}{name} --seconds {} --seed {}", request.budget.as_secs(), request.seed)
 }
 
-/// Where a scenario takes place. Starts its broker or its namespace, where it has one of its own, and makes its hubs.
+/// Where a scenario takes place. Starts its broker, where it has one of its own, or its namespace, and makes its hubs.
 async fn site(
     request: &Request,
     scenario: &dyn Scenario,
@@ -167,8 +165,10 @@ async fn site(
             let protocol = Protocol::by_chance(request.seed, scenario.name());
             Ok(Site { folder, ground: Ground::Kafka { broker, prefix, protocol }, broker: own, namespace: None })
         }
-        Servers::EventHubs(shared) => {
-            let namespace = if is_own { Arc::new(Namespace::start().await?) } else { shared.clone() };
+        Servers::EventHubs => {
+            // Each has its own: the store of one that all share would be too slow for leases as short as these.
+            let account = if is_own { Data::OnDisk } else { Data::InMemory };
+            let namespace = Arc::new(Namespace::start_with(account).await?);
             let groups: Vec<String> = setting
                 .pipelines
                 .iter()

@@ -31,7 +31,7 @@ pub trait Scenario: Send + Sync {
         self.setting()
     }
 
-    /// Which broker or namespace it needs, where it runs on one.
+    /// Which broker it needs, where it runs on one.
     fn broker(&self) -> Whose {
         Whose::Shared
     }
@@ -57,12 +57,12 @@ pub trait Fault: Send + Sync {
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()>;
 }
 
-/// Whose the broker or the namespace is that a scenario runs on.
+/// Whose the broker is that a scenario runs on. A namespace of Event Hubs is always its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Whose {
     /// That of other scenarios too.
     Shared,
-    /// Its own: it does something to it.
+    /// Its own: it does something to it, or ends the store beside it and lets it begin again.
     Own,
 }
 

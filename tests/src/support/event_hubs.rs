@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 pub use xtask::eventhubs::Emulator;
 
-use super::azurite::{ACCOUNT, Azurite, KEY};
+use super::azurite::{ACCOUNT, Azurite, Data, KEY};
 use super::built;
 
 /// The container that keeps ownership and checkpoints, and its name as a store in a spec.
@@ -47,11 +47,16 @@ pub async fn shared() -> anyhow::Result<&'static Namespace> {
 }
 
 impl Namespace {
-    /// One without hubs.
+    /// One without hubs, with the account's data in memory.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(Data::InMemory).await
+    }
+
+    /// One without hubs.
+    pub async fn start_with(account: Data) -> anyhow::Result<Self> {
         let start = || Emulator::for_tests(&built::programs()?.eventhubs_emulator);
         let emulator = Arc::new(spawn_blocking(start).await??);
-        let azurite = Azurite::start().await?;
+        let azurite = Azurite::start_with(account).await?;
         let config = Config::Azure {
             account: ACCOUNT.to_owned(),
             container: CHECKPOINTS.to_owned(),

@@ -1,4 +1,4 @@
-//! A store of ownership and checkpoints that answers nothing for a while.
+//! A store of ownership and checkpoints that is away for a while.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ impl Scenario for StoreOutage {
     }
 
     fn about(&self) -> &'static str {
-        "the store of ownership and checkpoints answers nothing for 20 s: hosts stop before others may begin, and come back by themselves; nothing lost, repeats as after a hard end"
+        "the store of ownership and checkpoints is away for 20 s, frozen or ended: hosts stop before others may begin, and come back by themselves; nothing lost, repeats as after a hard end"
     }
 
     fn extents(&self) -> Extents {
-        Extents { short: Extent { messages: 4_000, faults: 1 }, long: Extent { messages: 50_000, faults: 6 } }
+        Extents { short: Extent { messages: 4_000, faults: 2 }, long: Extent { messages: 50_000, faults: 6 } }
     }
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
@@ -41,25 +41,41 @@ impl Scenario for StoreOutage {
 
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
         schedule::begin(stage, 2)?;
-        schedule::throughout(stage, &[Box::new(Away)]).await
+        schedule::throughout(stage, &[Box::new(Away::Frozen), Box::new(Away::Ended)]).await
     }
 }
 
-/// Stops the store's process for some time.
-struct Away;
+/// How a store is away.
+#[derive(Clone, Copy)]
+enum Away {
+    /// It takes requests and answers none.
+    Frozen,
+    /// Its process has ended: nothing listens where it was.
+    Ended,
+}
 
 #[async_trait]
 impl Fault for Away {
     fn name(&self) -> &'static str {
-        "store away"
+        match self {
+            Self::Frozen => "store frozen",
+            Self::Ended => "store ended",
+        }
     }
 
     async fn inflict(&self, stage: &mut Stage) -> anyhow::Result<()> {
         stage.fleet.moving().iter().for_each(|_| stage.allow_hard_end());
         let namespace = stage.namespace()?;
-        namespace.azurite.pause().await?;
+        let store = &namespace.azurite;
+        match self {
+            Self::Frozen => store.pause().await?,
+            Self::Ended => store.end().await?,
+        }
         let stood = stage.stand(AWAY).await;
-        namespace.azurite.resume().await?;
+        match self {
+            Self::Frozen => store.resume().await?,
+            Self::Ended => store.begin().await?,
+        }
         stood
     }
 }
