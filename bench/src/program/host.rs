@@ -86,8 +86,8 @@ impl Host {
         process::cpu_of(self.process()?)
     }
 
-    /// Tells it to stop, and waits until it has.
-    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+    /// Tells it to stop, and waits until it has; gives the end of its log.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<String> {
         let process = self.process()?.to_string();
         let told = Command::new("kill").args(["-TERM", &process]).status().await.context("cannot run kill")?;
         ensure!(told.success(), "kill -TERM {process}: {told}");
@@ -95,6 +95,6 @@ impl Host {
         let Ok(status) = ended else { bail!("the host does not end:\n{}", self.log()) };
         let status = status?;
         ensure!(status.success(), "the host ended with {status}:\n{}", self.log());
-        Ok(())
+        Ok(self.log())
     }
 }

@@ -219,7 +219,7 @@ async fn take_over(ground: &Ground<'_>, is_clean: bool) -> anyhow::Result<Durati
     owned(&second, PARTITIONS as usize / 2).await?;
     let began = Instant::now();
     match is_clean {
-        true => first.stop().await?,
+        true => drop(first.stop().await?),
         false => drop(first),
     }
     owned(&second, PARTITIONS as usize).await?;

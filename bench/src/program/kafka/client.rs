@@ -61,11 +61,11 @@ impl Client {
         process::most_resident(self.process()?)
     }
 
-    /// Tells it to stop, and waits until it has committed what it did.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+    /// Tells it to stop, and waits until it has committed what it did; gives what it said, where it says something.
+    pub(crate) async fn stop(self) -> anyhow::Result<String> {
         match self {
-            Self::Host(host, _) => host.stop().await,
-            Self::Plain(plain) => plain.stop().await,
+            Self::Host(host, _) => host.stop().await.map(|log| format!("the host's log:\n{log}")),
+            Self::Plain(plain) => plain.stop().await.map(|()| String::new()),
         }
     }
 }

@@ -74,9 +74,9 @@ pipelines:
 
     /// Stops a client. Fails unless it has committed everything that it read from a topic, and given up none of it.
     async fn finish(&self, client: Client, link: &Link, from: &Topic) -> anyhow::Result<()> {
-        client.stop().await?;
+        let said = client.stop().await?;
         let (committed, ends) = (self.cluster.committed(&link.group, from)?, self.cluster.ends(from)?);
-        ensure!(committed == ends, "{} is committed up to {committed:?}, and ends at {ends:?}", from.name);
+        ensure!(committed == ends, "{} is committed up to {committed:?}, and ends at {ends:?}\n{said}", from.name);
         let dead = self.cluster.count(&self.dead)?;
         ensure!(dead == 0, "{dead} messages were dead-lettered");
         Ok(())
