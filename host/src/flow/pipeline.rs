@@ -140,6 +140,8 @@ pub struct Pipeline {
     stop: Option<Instant>,
     /// Why the pipeline stops, when nobody told it to: the source is at its end for good.
     failure: Option<String>,
+    /// The source has failed for good twice: it has no more to say.
+    silent: bool,
     /// Nobody is left who could tell anything.
     deaf: bool,
     /// What outside does not work, while it does not.
@@ -171,6 +173,7 @@ impl Pipeline {
             revoking: Vec::new(),
             stop: None,
             failure: None,
+            silent: false,
             deaf: false,
             sink_trouble: None,
             source_trouble: None,
@@ -211,7 +214,7 @@ impl Pipeline {
                 ended = self.stages.next() => self.all_ended(ended),
                 committed = self.committing.next() => self.committed(committed),
                 () = &mut alarm => self.on_time(),
-                event = self.parts.source.next(&wanted), if self.failure.is_none() => self.all_told(event, bounds),
+                event = self.parts.source.next(&wanted), if !self.silent => self.all_told(event, bounds),
             };
             if let Some(end) = end {
                 return end;
@@ -296,7 +299,7 @@ impl Pipeline {
 
     /// Reads what is there and wanted.
     fn read(&mut self) -> Option<End> {
-        let bounds = self.bounds().filter(|_| self.failure.is_none())?;
+        let bounds = self.bounds()?;
         let event = self.parts.source.next(&self.in_flight.wanted(Some(bounds))).now_or_never()?;
         self.all_told(event, Some(bounds))
     }
@@ -359,6 +362,8 @@ impl Pipeline {
                 }
                 self.source_trouble = Some(error.to_string());
             }
+            SourceEvent::Failed(_) if self.failure.is_some() => self.silent = true,
+            // It is listened to while what runs finishes: partitions may be asked back, or lost.
             SourceEvent::Failed(error) => {
                 error!(pipeline = %self.settings.maker.pipeline, %error, "the source failed for good; what runs may finish");
                 self.failure = Some(error.to_string());

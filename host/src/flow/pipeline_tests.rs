@@ -420,6 +420,27 @@ async fn a_source_that_fails_for_good_lets_what_runs_finish_and_stores_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_that_fails_for_good_is_heard_until_what_runs_has_finished() {
+    let gone = || crate::transport::TransportError::LostPosition {
+        partition: partition(),
+        from: Position(2),
+        to: Position(9),
+    };
+    let (reply, released) = oneshot::channel();
+    let script = vec![
+        (0, messages(&["slow"])),
+        (1, SourceEvent::Failed(gone())),
+        (2, SourceEvent::Revoked { partitions: vec![partition()], reply }),
+        (2, SourceEvent::Failed(gone())),
+    ];
+    let start = Instant::now();
+    let released = tokio::spawn(async move { released.await.map(|()| start.elapsed()) });
+    let ran = run_script(config::Order::None, script, 0).await;
+    assert!(matches!(ran.end, End::Failed { .. }), "{:?}", ran.end);
+    assert_eq!((released.await.unwrap(), ran.stored.as_deref()), (Ok(Duration::from_secs(3)), Some("base 0")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_that_is_lost_while_it_is_asked_back_and_comes_again_is_read_on() {
     let (reply, _released) = oneshot::channel();
     let again = Assignment { partition: partition(), epoch: Epoch(2), checkpoint: None, checkpoint_limit: None };
