@@ -135,7 +135,7 @@ impl Shared {
         ended.err().map(|error| Failure::because(&self.service.at(), &error))
     }
 
-    async fn authorize(&self, resource: String) -> Result<(), Failure> {
+    async fn authorize(self: &Arc<Self>, resource: String) -> Result<(), Failure> {
         let mut tokens = self.tokens.lock().await;
         let (wall, now) = (self.service.clock.wall(), self.service.clock.now());
         // One that is being renewed holds until it ends.
@@ -156,21 +156,15 @@ impl Shared {
     }
 
     /// Puts a new token, on links of their own: idle ones may be ended by the service.
-    async fn put(&self, resource: &str) -> Result<Put, Failure> {
-        let (at, service) = (self.service.at(), &self.service);
+    async fn put(self: &Arc<Self>, resource: &str) -> Result<Put, Failure> {
+        let service = &self.service;
         let token = service.credentials.token(resource, &service.clock).await?;
-        let putting = async {
-            let mut session = self.session(FEW).await?;
-            let mut cbs = CbsClient::attach(&mut session).await.map_err(|error| Failure::because(&at, &error))?;
-            let expires = i64::try_from(token.expires().0).map(AmqpTimestamp::from).ok();
-            let shown = CbsToken::new(token.text(), token.kind().name(), expires);
-            cbs.put_token(resource, shown).await.map_err(|error| asked(&at, error))?;
-            let _ = cbs.close().await;
-            let _ = session.end().await;
-            Ok(())
+        let (at, showing) = (service.at(), Arc::clone(self).show(resource.to_owned(), token.clone()));
+        let putting = async move {
+            let slow = |_| Failure::unavailable(&at, format!("putting a token took longer than {} s", STEP.as_secs()));
+            timeout(STEP, showing).await.map_err(slow).flatten()
         };
-        let slow = |_| Failure::unavailable(&at, format!("putting a token took longer than {} s", STEP.as_secs()));
-        if let Err(failure) = timeout(STEP, putting).await.map_err(slow).flatten() {
+        if let Err(failure) = whole(&service.at(), putting).await {
             if failure.is_about_tokens() {
                 service.credentials.doubt(&service.clock).await;
             }
@@ -180,6 +174,18 @@ impl Shared {
         let least = if token.is_fresh(service.clock.wall()) { Duration::ZERO } else { AGAIN };
         let renew_at = service.clock.now() + token.renew_in(service.clock.wall()).max(least);
         Ok(Put { token, renew_at, is_late: false })
+    }
+
+    async fn show(self: Arc<Self>, resource: String, token: Token) -> Result<(), Failure> {
+        let at = self.service.at();
+        let mut session = self.session(FEW).await?;
+        let mut cbs = CbsClient::attach(&mut session).await.map_err(|error| Failure::because(&at, &error))?;
+        let expires = i64::try_from(token.expires().0).map(AmqpTimestamp::from).ok();
+        let shown = CbsToken::new(token.text(), token.kind().name(), expires);
+        cbs.put_token(&resource, shown).await.map_err(|error| asked(&at, error))?;
+        let _ = cbs.close().await;
+        let _ = session.end().await;
+        Ok(())
     }
 
     /// Renews tokens for ever.
@@ -200,7 +206,7 @@ impl Shared {
         }
     }
 
-    async fn renew_due(&self) {
+    async fn renew_due(self: &Arc<Self>) {
         let mut tokens = self.tokens.lock().await;
         for (resource, put) in tokens.iter_mut() {
             let now = self.service.clock.now();
@@ -232,6 +238,16 @@ impl Shared {
 fn product() -> Fields {
     let entry = |name: &str, value: &str| (Symbol::from(name), Value::String(value.to_owned()));
     [entry("product", "lockgate"), entry("version", env!("CARGO_PKG_VERSION"))].into_iter().collect()
+}
+
+/// Does something to its end, though whoever waits for it is gone: a session that is left with an answer to come ends the
+/// connection with it, and so what others have under way there.
+pub(super) async fn whole<T: Send + 'static>(
+    at: &str,
+    doing: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    let broke_off = |error: tokio::task::JoinError| Err(Failure::unavailable(at, error.to_string()));
+    tokio::spawn(doing).await.unwrap_or_else(broke_off)
 }
 
 /// What comes of a call of the library within a time.

@@ -13,7 +13,7 @@ use fe2o3_amqp_types::primitives::{OrderedMap, SimpleValue, Value};
 use tokio::time::timeout;
 
 use super::Inner;
-use super::connection::{Connection, within};
+use super::connection::{Connection, whole, within};
 use super::failure::Failure;
 use crate::model::Timestamp;
 
@@ -42,15 +42,16 @@ pub(in crate::transport) struct Bounds {
     pub(in crate::transport) last_enqueued: Option<Timestamp>,
 }
 
-/// A pair of links to ask by. One question at a time, for answers are not told apart.
+/// A pair of links to ask by, on a connection of their own: an answer that comes too late breaks nothing else. One question
+/// at a time, for answers are not told apart.
 pub(super) struct Management {
     client: MgmtClient,
     _session: SessionHandle<()>,
-    connection: Arc<Connection>,
+    connection: Connection,
 }
 
 impl Management {
-    pub(super) async fn open(connection: Arc<Connection>, at: &str) -> Result<Self, Failure> {
+    async fn open(connection: Connection, at: &str) -> Result<Self, Failure> {
         let mut session = connection.small_session().await?;
         let attach = MgmtClient::attach(&mut session, "lockgate-management");
         let client = within(at, "attaching to $management", CALL, attach).await?;
@@ -100,31 +101,37 @@ struct Read {
 struct Properties(OrderedMap<Value, Value>);
 
 impl Inner {
-    pub(super) async fn hub(&self, hub: &str) -> Result<Hub, Failure> {
+    pub(super) async fn hub(self: &Arc<Self>, hub: &str) -> Result<Hub, Failure> {
         let at = format!("hub {hub}");
         self.read(hub, None).await?.hub().map_err(|reason| Failure::not_allowed(&at, reason))
     }
 
-    pub(super) async fn partition(&self, hub: &str, partition: u32) -> Result<Bounds, Failure> {
+    pub(super) async fn partition(self: &Arc<Self>, hub: &str, partition: u32) -> Result<Bounds, Failure> {
         let at = format!("hub {hub}, partition {partition}");
         self.read(hub, Some(partition)).await?.bounds().map_err(|reason| Failure::not_allowed(&at, reason))
     }
 
+    /// Asks, and hears the answer whether anybody waits for it or not: the links are of use again then.
+    async fn read(self: &Arc<Self>, hub: &str, partition: Option<u32>) -> Result<Properties, Failure> {
+        let (inner, hub) = (Arc::clone(self), hub.to_owned());
+        whole(&self.service.at(), async move { inner.ask(&hub, partition).await }).await
+    }
+
     /// Asks by the links that are there, and once more by new ones where the service has ended those.
-    async fn read(&self, hub: &str, partition: Option<u32>) -> Result<Properties, Failure> {
+    async fn ask(&self, hub: &str, partition: Option<u32>) -> Result<Properties, Failure> {
         let service = &self.service;
         service.check_entity(hub)?;
         let mut slot = self.management.lock().await;
         let token = service.credentials.token(&service.resource(hub), &service.clock).await?;
         let read = Read { hub: hub.to_owned(), partition, token: token.text().to_owned() };
-        // Taken out: a call that is dropped half-way leaves none that has an answer to come.
+        // Taken out: one that has an answer to come is not used again.
         if let Some(mut management) = slot.take()
             && let Ok(answered) = management.ask(read.clone()).await
         {
             *slot = Some(management);
             return answered;
         }
-        let mut management = Management::open(self.shared().await?, &read.at()).await?;
+        let mut management = Management::open(Connection::open(Arc::clone(service)).await?, &read.at()).await?;
         let answered = management.ask(read).await?;
         *slot = Some(management);
         answered

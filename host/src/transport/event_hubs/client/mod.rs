@@ -3,8 +3,8 @@
 //!
 //! It promises: what it hands out came in order and once for a receiver; what it says was sent the service has. It does
 //! not promise that what it calls unsent was not kept, and it repeats nothing: whoever uses it decides what a
-//! [`Failure`] means. A receiver has a connection of its own and ends with it; senders and questions share one, and
-//! connect again when they are used again.
+//! [`Failure`] means. A receiver has a connection of its own and ends with it; senders share one, and questions
+//! another; they connect again when they are used again.
 
 mod causes;
 mod connection;
@@ -55,7 +55,7 @@ pub(in crate::transport) struct Client(Arc<Inner>);
 
 struct Inner {
     service: Arc<Service>,
-    /// The connection of senders and questions.
+    /// The connection of senders.
     shared: Mutex<Option<Arc<Connection>>>,
     /// The links of questions. Locked while one is asked.
     management: Mutex<Option<Management>>,
@@ -139,7 +139,7 @@ impl Client {
 }
 
 impl Inner {
-    /// The connection of senders and questions; a new one where that is over.
+    /// The connection of senders; a new one where that is over.
     async fn shared(&self) -> Result<Arc<Connection>, Failure> {
         let mut slot = self.shared.lock().await;
         if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_over()) {

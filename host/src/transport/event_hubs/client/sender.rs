@@ -8,21 +8,21 @@ use std::time::Duration;
 use fe2o3_amqp::Sender as Amqp;
 use fe2o3_amqp::link::SendError;
 use fe2o3_amqp::link::delivery::{DeliveryFut, Sendable};
-use fe2o3_amqp::session::SessionHandle;
 use fe2o3_amqp_types::messaging::annotations::OwnedKey;
 use fe2o3_amqp_types::messaging::{Batch, Data, Message, MessageAnnotations, Outcome};
 use fe2o3_amqp_types::primitives::Value;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::Inner;
 use super::connection::{Connection, within};
 use super::failure::Failure;
-use super::task::Task;
 use crate::transport::event_hubs::message::{Encoded, PARTITION_KEY};
 
 /// How long it may take until the link is attached.
 const ATTACH: Duration = Duration::from_secs(30);
+/// How long the end of a link, and of its session, is waited for.
+const CLOSE: Duration = Duration::from_secs(2);
 /// How long it may take until the service has settled a batch.
 const SEND: Duration = Duration::from_secs(60);
 /// What each message of a batch is a whole encoded message of.
@@ -43,11 +43,12 @@ pub(in crate::transport) struct Sender {
     link: Mutex<Option<Arc<Link>>>,
 }
 
-/// A link, which a task has.
+/// A link, which a task has. It ends when this is dropped.
 struct Link {
     batches: mpsc::Sender<Batched>,
     connection: Arc<Connection>,
-    task: Task,
+    /// Told when nothing more is to be sent on it.
+    over: Arc<Notify>,
 }
 
 /// A batch on its way to the link.
@@ -131,28 +132,31 @@ impl Sender {
         }
         let connection = self.client.shared().await?;
         connection.authorize(&self.hub).await?;
-        // A session of its own: what is refused in one leaves traces there.
-        let mut session = connection.small_session().await?;
-        let builder =
-            Amqp::builder().name(self.client.service.unique("sender")).source(self.client.service.container.as_str());
-        let builder = builder.target(self.address()).verify_incoming_source(false).verify_incoming_target(false);
-        let attached = within(&self.at(), "attaching", ATTACH, builder.attach(&mut session)).await;
-        let amqp = match attached {
-            Ok(amqp) => amqp,
+        let (batches, waiting) = mpsc::channel(WAITING);
+        let ((tell, attached), over) = (oneshot::channel(), Arc::new(Notify::new()));
+        let service = &self.client.service;
+        let names = Names {
+            at: self.at(),
+            link: service.unique("sender"),
+            source: service.container.clone(),
+            target: self.address(),
+        };
+        tokio::spawn(names.run(Arc::clone(&connection), tell, waiting, Arc::clone(&over)));
+        let ended = |_| Err(Failure::unavailable(&self.at(), "the link ends as soon as it is attached"));
+        let limit = match attached.await.unwrap_or_else(ended) {
+            Ok(limit) => limit,
             Err(failure) => return Err(connection.explain(&self.hub, failure).await),
         };
-        let limit = usize::try_from(amqp.max_message_size().unwrap_or(LIMIT)).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX);
         self.limit.store(limit.saturating_sub(ENVELOPE), Ordering::Relaxed);
-        let (batches, waiting) = mpsc::channel(WAITING);
-        let task = Task::spawn(run(amqp, session, waiting));
-        let link = Arc::new(Link { batches, connection, task });
+        let link = Arc::new(Link { batches, connection, over });
         *slot = Some(Arc::clone(&link));
         Ok(link)
     }
 
     /// Has a new link attached for the next batch. What is on its way on this one comes to nothing.
     async fn forget(&self, link: &Arc<Link>) {
-        link.task.end();
+        link.over.notify_one();
         let mut slot = self.link.lock().await;
         if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
             *slot = None;
@@ -203,13 +207,54 @@ async fn settled(sent: oneshot::Receiver<Result<Settlement, SendError>>) -> Resu
     settlement.await.map_err(Some)
 }
 
-/// Sends what comes, until the link ends. A batch of several frames is never left half-way.
-async fn run(mut amqp: Amqp, _session: SessionHandle<()>, mut waiting: mpsc::Receiver<Batched>) {
+/// What a link is called, and what it connects.
+struct Names {
+    /// What failures are about.
+    at: String,
+    link: String,
+    source: String,
+    target: String,
+}
+
+impl Names {
+    /// Attaches a link, says what it takes, and sends what comes until it is over. It ends in order, whoever is gone: a link
+    /// or a session that is dropped with something to come ends the connection, and with it what others send there.
+    async fn run(
+        self,
+        connection: Arc<Connection>,
+        tell: oneshot::Sender<Result<Option<u64>, Failure>>,
+        waiting: mpsc::Receiver<Batched>,
+        over: Arc<Notify>,
+    ) {
+        // One of its own: what is refused in one leaves traces there.
+        let mut session = match connection.small_session().await {
+            Ok(session) => session,
+            // Nobody wants to know where it is given up.
+            Err(failure) => return drop(tell.send(Err(failure))),
+        };
+        let builder = Amqp::builder().name(self.link).source(self.source).target(self.target);
+        let builder = builder.verify_incoming_source(false).verify_incoming_target(false);
+        match within(&self.at, "attaching", ATTACH, builder.attach(&mut session)).await {
+            Ok(mut amqp) => {
+                if tell.send(Ok(amqp.max_message_size())).is_ok() {
+                    serve(&mut amqp, waiting, &over).await;
+                }
+                let _ = timeout(CLOSE, amqp.close()).await;
+            }
+            Err(failure) => drop(tell.send(Err(failure))),
+        }
+        let _ = timeout(CLOSE, session.end()).await;
+    }
+}
+
+/// Sends what comes, until the link ends, or is to. A batch of several frames is never left half-way.
+async fn serve(amqp: &mut Amqp, mut waiting: mpsc::Receiver<Batched>, over: &Notify) {
     loop {
         let batched = tokio::select! {
             // Nothing is put on a link that is known to have ended.
             biased;
             _ = amqp.on_detach() => return,
+            () = over.notified() => return,
             batched = waiting.recv() => batched,
         };
         let Some(Batched { sendable, sent }) = batched else { return };

@@ -2,9 +2,14 @@
 
 use eventhubs_emulator::{FailSends, Faults};
 use futures::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::transport::event_hubs::message::partition_key;
+
+/// How often something is given up.
+const ROUNDS: usize = 1000;
 
 async fn sender(client: &Client, partition: Option<u32>) -> Sender {
     in_time("a sender", client.sender("orders", partition)).await.unwrap()
@@ -124,4 +129,33 @@ async fn a_partition_that_is_not_there_is_told() {
     let scene = Scene::new().await;
     let Err(failure) = in_time("a sender", scene.client().sender("orders", Some(9))).await else { panic!("attached") };
     assert!(matches!(failure, Failure::NotAllowed(_)), "{failure}");
+}
+
+/// Whatever is dropped half-way ends in order: else the connection ends, and with it what others have under way there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_given_up_half_way_breaks_nothing_beside_it() {
+    let scene = Scene::new().await;
+    let client = scene.client();
+    let beside = sender(&client, None).await;
+    let connection = client.0.shared.lock().await.clone().unwrap();
+    let mut random = StdRng::seed_from_u64(7);
+    for round in 0..ROUNDS {
+        let (asking, opening) = (client.clone(), client.clone());
+        let sends = random.random_range(0..40);
+        let given_up = [
+            tokio::spawn(async move { drop(asking.partition("orders", 0).await) }),
+            tokio::spawn(async move {
+                let sender = sender(&opening, Some(1)).await;
+                drop(join_all((0..sends).map(|_| sender.send(vec![encoded("given up")], None))).await);
+            }),
+        ];
+        for task in given_up {
+            for _ in 0..random.random_range(0..4) {
+                in_time("an outcome", beside.send(vec![encoded("beside")], None)).await.unwrap();
+            }
+            task.abort();
+        }
+        in_time("an outcome", beside.send(vec![encoded("beside")], None)).await.unwrap();
+        assert!(!connection.is_over(), "the connection is over in round {round}");
+    }
 }
