@@ -125,6 +125,11 @@ impl Emulator {
         self.control.add_group(hub, group)
     }
 
+    /// Adds empty partitions to a hub until it has so many; it never has less than before.
+    pub fn grow(&self, hub: &str, partitions: usize) -> Result<(), Unknown> {
+        self.control.grow(hub, partitions)
+    }
+
     /// Switches a hub on or off.
     pub fn switch(&self, hub: &str, status: Status) -> Result<(), Unknown> {
         self.control.switch(hub, status)

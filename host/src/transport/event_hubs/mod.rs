@@ -9,7 +9,7 @@
 //! | `client` | connections, links and requests, and what the service refuses |
 //! | `message` | events as messages, and records as events |
 //! | `layout`, `owners`, `group` | who owns what, and how far it is settled: entries in the store |
-//! | `source` | one topic for one group: `start` where a partition begins, `reading` its partitions, a `link` for each with its `reader`, whose events come in `sequence` |
+//! | `source` | one topic for one group: `growth` of its partitions, `start` where a partition begins, `reading` its partitions, a `link` for each with its `reader`, whose events come in `sequence` |
 //! | `sink` | writing: what many write is put together by `gather`, in `batches` of what the hub takes |
 //! | `look` | hubs and groups from outside |
 
@@ -40,6 +40,7 @@ mod event_hubs_emulator;
 mod event_hubs_namespace;
 mod gather;
 mod group;
+mod growth;
 mod layout;
 mod link;
 mod look;
@@ -76,6 +77,8 @@ struct Namespace {
     clock: Clock,
     /// After how much silence a link asks whether there is nothing.
     watch: Duration,
+    /// How often a hub that is read is asked how many partitions it has.
+    growth: Duration,
 }
 
 impl EventHubs {
@@ -103,12 +106,21 @@ impl EventHubs {
             named: means.topics.clone(),
             clock: means.clock.clone(),
             watch: link::WATCH,
+            growth: growth::EVERY,
         })))
     }
 }
 
 #[cfg(test)]
 impl EventHubs {
+    /// The same, whose sources ask so often for more partitions.
+    fn asking_for_more(mut self, every: Duration) -> Self {
+        if let Some(namespace) = Arc::get_mut(&mut self.0) {
+            namespace.growth = every;
+        }
+        self
+    }
+
     /// The same, whose links look after so much silence.
     fn watching(mut self, watch: Duration) -> Self {
         if let Some(namespace) = Arc::get_mut(&mut self.0) {

@@ -15,12 +15,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Namespace;
 use super::group::{Group, GroupEvent, Joining};
+use super::growth::growth;
 use super::link::Told;
 use super::reading::{Heard, Reading};
 use super::start::{self, Acquired, Begun, Found, News};
 use crate::model::Partition;
 use crate::transport::{
-    Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Subscription, TransportError,
+    Assignment, Commit, CommitError, Demand, Epoch, Source, SourceEvent, Start, Subscription, TransportError,
 };
 
 /// How often the lag is told anew though nothing wakes.
@@ -35,6 +36,10 @@ pub(super) struct HubSource {
     reading: Reading,
     told: mpsc::Receiver<Told>,
     group: Group,
+    /// How many partitions the hub had when this member joined.
+    joined_with: u32,
+    /// Ends when the hub has more partitions than the group knows.
+    growth: BoxFuture<'static, u32>,
     /// Partitions that are ours and are not told yet.
     starting: BTreeMap<u32, Epoch>,
     /// Finds out where they begin; at most one for each.
@@ -74,6 +79,8 @@ impl HubSource {
         let (reading, told) = Reading::new(namespace.clone(), subscription);
         Self {
             tick: namespace.clock.now() + TICK,
+            growth: growth(namespace.clone(), subscription.topic.clone(), partitions),
+            joined_with: partitions,
             namespace,
             subscription: subscription.clone(),
             reading,
@@ -99,6 +106,9 @@ impl HubSource {
         while let Some(Some(step)) = self.starts.next().now_or_never() {
             self.step(step);
         }
+        if let Some(partitions) = (&mut self.growth).now_or_never() {
+            self.grow(partitions);
+        }
         for _ in 0..AT_ONCE {
             let Ok(told) = self.told.try_recv() else { break };
             self.hear(told);
@@ -109,6 +119,13 @@ impl HubSource {
         let (group, now) = (&self.group, self.namespace.clock.now());
         let batch = self.reading.hand_out(demand, |index, epoch| group.holds(index, epoch), now);
         batch.map(SourceEvent::Messages)
+    }
+
+    fn grow(&mut self, partitions: u32) {
+        tracing::info!(transport = %self.namespace.name, topic = %self.subscription.topic, partitions,
+            "the hub has more partitions than before");
+        self.group.grow(partitions);
+        self.growth = growth(self.namespace.clone(), self.subscription.topic.clone(), partitions);
     }
 
     fn group_event(&mut self, event: GroupEvent) {
@@ -165,8 +182,14 @@ impl HubSource {
         }
     }
 
+    /// Of a partition that came later than this member, `latest` is the first event: nobody was there to read it.
     fn find(&self, of: Acquired, wait: Duration) {
-        self.starts.push(start::find(&self.namespace, &self.subscription, of, wait).map(Step::Found).boxed());
+        let start = match self.subscription.start {
+            Start::Latest if of.partition >= self.joined_with => Start::Earliest,
+            start => start,
+        };
+        let subscription = Subscription { start, ..self.subscription.clone() };
+        self.starts.push(start::find(&self.namespace, &subscription, of, wait).map(Step::Found).boxed());
     }
 
     /// A partition that begins has come further, if it is still ours.
@@ -276,6 +299,7 @@ impl Source for HubSource {
                 Some(ending) = self.replies.next() => self.let_go(ending),
                 Some(step) = self.starts.next() => self.step(step),
                 Some(told) = self.told.recv() => self.hear(told),
+                partitions = &mut self.growth => self.grow(partitions),
                 () = sleep_until(self.tick) => self.tick = self.namespace.clock.now() + TICK,
             }
         }

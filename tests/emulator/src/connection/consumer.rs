@@ -102,8 +102,8 @@ impl Consumer {
 }
 
 impl Place {
-    fn partition(&self) -> Result<&Partition, Refusal> {
-        self.hub.partitions.get(self.partition).ok_or_else(|| Refusal::no_partition(self.hub.partitions.len()))
+    fn partition(&self) -> Result<Arc<Partition>, Refusal> {
+        self.hub.at(self.partition)
     }
 
     fn end(&self, now: Timestamp) -> Result<End, Refusal> {

@@ -265,7 +265,7 @@ fn authorize(request: &Request, path: &str, url: &str, hub: &Hub, context: &Cont
 }
 
 fn about_hub(hub: &Hub) -> Vec<(&'static str, Value)> {
-    let count = hub.partitions.len();
+    let count = hub.count();
     let ids = (0..count).map(|index| string(&index.to_string())).collect();
     vec![
         ("created_at", timestamp(hub.created.as_millisecond())),
@@ -276,9 +276,7 @@ fn about_hub(hub: &Hub) -> Vec<(&'static str, Value)> {
 }
 
 fn about_partition(hub: &Hub, id: &str, now: jiff::Timestamp) -> Result<Vec<(&'static str, Value)>, Refusal> {
-    let count = hub.partitions.len();
-    let partition = hub.partitions.get(hub.partition(id)?).ok_or_else(|| Refusal::no_partition(count))?;
-    let extent = partition.extent(now);
+    let extent = hub.at(hub.partition(id)?)?.extent(now);
     Ok(vec![
         ("partition", string(id)),
         ("begin_sequence_number", Value::Long(extent.first_sequence)),

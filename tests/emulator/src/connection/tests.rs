@@ -331,7 +331,7 @@ fn what_comes_after_a_hub_is_switched_off_is_not_kept() {
     let said = peer.send(0, 0, 10);
     assert_eq!(codes(&said), [0x15, 0x16]);
     assert!(format!("{:?}", said[1].fields[2]).contains("com.microsoft:entity-disabled"), "{said:?}");
-    assert_eq!(hub.partitions[0].extent(peer.now).last_sequence, -1);
+    assert_eq!(hub.at(0).unwrap().extent(peer.now).last_sequence, -1);
 }
 
 #[test]

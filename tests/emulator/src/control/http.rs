@@ -41,6 +41,7 @@ pub(crate) async fn serve(listener: TcpListener, control: Control) {
         .route("/steal", post(steal))
         .route("/hubs/{name}", post(add_hub).put(switch))
         .route("/hubs/{name}/groups/{group}", post(add_group))
+        .route("/hubs/{name}/partitions", put(grow))
         .route("/hubs/{name}/faults", put(set_faults_of))
         .route("/hubs/{name}/drop", post(drop_connections_of))
         .route("/hubs/{name}/expire", post(expire_tokens_of))
@@ -131,6 +132,18 @@ async fn add_hub(State(control): State<Control>, Path(name): Path<String>, body:
 
 async fn add_group(State(control): State<Control>, Path((hub, group)): Path<(String, String)>) -> Answer {
     control.add_group(&hub, &group)?;
+    Ok(answer(&json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Grow {
+    partitions: usize,
+}
+
+async fn grow(State(control): State<Control>, Path(name): Path<String>, body: Bytes) -> Answer {
+    let Grow { partitions } = read(&body)?;
+    control.grow(&name, partitions)?;
     Ok(answer(&json!({})))
 }
 

@@ -38,6 +38,12 @@ impl Control {
         Ok(())
     }
 
+    /// Adds empty partitions to a hub until it has so many; it never has less than before.
+    pub(crate) fn grow(&self, hub: &str, partitions: usize) -> Result<(), Unknown> {
+        self.hub(hub)?.grow(partitions);
+        Ok(())
+    }
+
     /// Switches a hub on or off.
     pub(crate) fn switch(&self, hub: &str, status: Status) -> Result<(), Unknown> {
         self.hub(hub)?.switch(status);
@@ -119,7 +125,7 @@ impl Control {
         let partitions = |hub: &Hub| {
             let partition =
                 |partition: &Partition| json!({ "extent": partition.extent(now), "receivers": partition.receivers() });
-            hub.partitions.iter().map(partition).collect::<Vec<_>>()
+            hub.partitions().iter().map(|it| partition(it)).collect::<Vec<_>>()
         };
         let hub = |hub: Arc<Hub>| {
             let (status, faults) = (hub.status(), hub.switchboard.faults());
@@ -130,7 +136,7 @@ impl Control {
     }
 }
 
-fn in_hub<'a>(hub: &'a Hub, partition: &str) -> Result<&'a Partition, Unknown> {
-    let found = hub.partition(partition).ok().and_then(|index| hub.partitions.get(index));
+fn in_hub(hub: &Hub, partition: &str) -> Result<Arc<Partition>, Unknown> {
+    let found = hub.partition(partition).and_then(|index| hub.at(index)).ok();
     found.ok_or_else(|| Unknown { what: "partition", name: partition.to_owned() })
 }

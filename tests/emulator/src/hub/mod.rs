@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 
@@ -39,7 +39,10 @@ pub(crate) struct Hubs {
 pub(crate) struct Hub {
     pub(crate) name: String,
     pub(crate) created: Timestamp,
-    pub(crate) partitions: Vec<Partition>,
+    /// They only become more.
+    partitions: RwLock<Vec<Arc<Partition>>>,
+    /// Of its partitions, those that come later too.
+    retention: config::Retention,
     /// The largest message.
     pub(crate) max_message_size: u64,
     /// What goes wrong with this one.
@@ -96,20 +99,49 @@ impl Hubs {
 
 impl Hub {
     fn new(name: &str, config: &config::Hub, max_message_size: u64, now: Timestamp) -> Self {
-        let partition =
-            |_| Partition(Mutex::new(Shared { log: log::Log::new(config.retention), readers: Readers::default() }));
         let groups = [DEFAULT_GROUP].into_iter().chain(config.groups.iter().map(String::as_str));
-        Self {
+        let hub = Self {
             name: name.to_owned(),
             created: now,
-            partitions: (0..config.partitions.get()).map(partition).collect(),
+            partitions: RwLock::default(),
+            retention: config.retention,
             max_message_size: config.max_message_size.map_or(max_message_size, NonZeroU64::get),
             switchboard: Switchboard::default(),
             groups: Mutex::new(groups.map(str::to_lowercase).collect()),
             status: Mutex::new(config.status),
             throttle: Mutex::new(Throttle::new(config.throughput, now)),
             next: AtomicUsize::new(0),
+        };
+        hub.grow(config.partitions.get());
+        hub
+    }
+
+    /// Adds empty partitions until it has so many.
+    pub(crate) fn grow(&self, count: usize) {
+        let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
+        while partitions.len() < count {
+            partitions.push(Arc::new(Partition::new(self.retention)));
         }
+    }
+
+    /// How many partitions it has.
+    pub(crate) fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    /// Its partitions.
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.all().clone()
+    }
+
+    /// One of its partitions.
+    pub(crate) fn at(&self, index: usize) -> Result<Arc<Partition>, Refusal> {
+        let partitions = self.all();
+        partitions.get(index).cloned().ok_or_else(|| Refusal::no_partition(partitions.len()))
+    }
+
+    fn all(&self) -> RwLockReadGuard<'_, Vec<Arc<Partition>>> {
+        self.partitions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is a consumer group of that name.
@@ -127,8 +159,8 @@ impl Hub {
 
     /// The partition of an id.
     pub(crate) fn partition(&self, id: &str) -> Result<usize, Refusal> {
-        let index = id.parse().ok().filter(|index| *index < self.partitions.len());
-        index.ok_or_else(|| Refusal::no_partition(self.partitions.len()))
+        let count = self.count();
+        id.parse().ok().filter(|index| *index < count).ok_or_else(|| Refusal::no_partition(count))
     }
 
     /// Whether it can be used now.
@@ -165,16 +197,19 @@ impl Hub {
         }
         let index = match (partition, &sent.partition_key) {
             (Some(partition), _) => partition,
-            (None, Some(key)) => partition_key::partition(key, self.partitions.len()),
-            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.partitions.len().max(1),
+            (None, Some(key)) => partition_key::partition(key, self.count()),
+            (None, None) => self.next.fetch_add(1, Ordering::Relaxed) % self.count().max(1),
         };
-        let partition = self.partitions.get(index).ok_or_else(|| Refusal::no_partition(self.partitions.len()))?;
-        partition.append(sent, now);
+        self.at(index)?.append(sent, now);
         Ok(())
     }
 }
 
 impl Partition {
+    fn new(retention: config::Retention) -> Self {
+        Self(Mutex::new(Shared { log: log::Log::new(retention), readers: Readers::default() }))
+    }
+
     fn append(&self, sent: Sent, now: Timestamp) {
         let mut shared = locked(&self.0);
         shared.log.append(sent.events, sent.partition_key.as_deref(), now);

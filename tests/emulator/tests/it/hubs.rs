@@ -38,6 +38,18 @@ async fn a_hub_is_added_while_clients_are_there() {
 }
 
 #[tokio::test]
+async fn a_hub_gets_more_partitions_while_clients_are_there() {
+    let (emulator, mut client) = two().await;
+    send(&mut client.sender("second").await.unwrap(), "before").await.unwrap();
+    client.sender("second/Partitions/1").await.unwrap_err();
+    emulator.grow("second", 2).unwrap();
+    emulator.grow("second", 1).unwrap();
+    send(&mut client.sender("second/Partitions/1").await.unwrap(), "later").await.unwrap();
+    let held = |partition| emulator.extent("second", partition).unwrap().last_sequence;
+    assert_eq!((held("0"), held("1")), (0, 0));
+}
+
+#[tokio::test]
 async fn a_hub_may_take_larger_messages_than_others() {
     let (emulator, mut client) = two().await;
     let large = Hub { max_message_size: (8 << 20).try_into().ok(), ..hub(1) };

@@ -1,5 +1,7 @@
 //! Where groups begin.
 
+use std::time::Duration;
+
 use super::scene::{Reader, Scene, record, subscription, write};
 use crate::model::{Partition, Position, Timestamp};
 use crate::transport::{OnLostPosition, SourceEvent, Start, Transport, TransportError};
@@ -28,6 +30,25 @@ async fn a_group_may_begin_at_a_time() {
     reader.until_assigned(1).await;
     sink.write(vec![record(0, "late")]).await.remove(0).unwrap();
     assert_eq!(reader.positions(1).await, [7]);
+}
+
+/// Nobody was there to read them when they came.
+#[tokio::test]
+async fn partitions_that_a_hub_gets_later_are_read_from_their_beginning() {
+    let scene = Scene::new().await;
+    let topic = scene.hub(1);
+    write(&*scene.transport().sink(&topic).await.unwrap(), 0, 3).await;
+    let hubs = scene.transport().asking_for_more(Duration::from_millis(100));
+    let mut reader = Reader::open(&hubs, &subscription(&topic, Start::Latest, OnLostPosition::Fail)).await;
+    reader.until_assigned(1).await;
+    scene.emulator.grow(&topic, 2).unwrap();
+    write(&*scene.transport().sink(&topic).await.unwrap(), 1, 3).await;
+    let mut positions = Vec::new();
+    while positions.len() < 3 {
+        let batch = reader.batch().await;
+        positions.extend(batch.messages.iter().map(|it| (it.origin.partition.index, it.origin.position.0)));
+    }
+    assert_eq!(positions, [(1, 0), (1, 1), (1, 2)]);
 }
 
 /// Says what a group that is beyond the end does.

@@ -148,8 +148,17 @@ impl Member {
     }
 
     fn obey(&mut self, order: Order) {
-        let (now, Order::Release(partition, epoch) | Order::Suspect(partition, epoch) | Order::Doubt(partition, epoch)) =
-            (self.now(), order);
+        let now = self.now();
+        let (partition, epoch) = match order {
+            Order::Grow(partitions) => {
+                self.partitions = self.partitions.max(partitions);
+                self.next_look = now;
+                return;
+            }
+            Order::Release(partition, epoch) | Order::Suspect(partition, epoch) | Order::Doubt(partition, epoch) => {
+                (partition, epoch)
+            }
+        };
         let due = self.pace.due(partition, now);
         let Some(tenure) = self.tenures.get_mut(&partition).filter(|tenure| tenure.epoch == epoch) else { return };
         match order {
@@ -167,6 +176,7 @@ impl Member {
                 self.lose(vec![partition]);
                 self.next_look = now;
             }
+            Order::Grow(_) => {}
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) struct Joining {
     pub(super) layout: Layout,
     /// The topic's name in the spec.
     pub(super) topic: Arc<str>,
-    /// How many the hub has.
+    /// How many the hub has; more later by [`Group::grow`].
     pub(super) partitions: u32,
     pub(super) ownership: Ownership,
     pub(super) clock: Clock,
@@ -166,6 +166,11 @@ impl Group {
         self.store(partition, epoch, move |keeper| Box::pin(keeper.begin_anew(kept)))
     }
 
+    /// The hub has so many partitions by now.
+    pub(super) fn grow(&self, partitions: u32) {
+        self.orders.give(Order::Grow(partitions));
+    }
+
     /// Lets a partition go, once nothing of it is stored any more. Whoever asked for it has it next.
     pub(super) fn release(&self, partition: u32, epoch: Epoch) {
         self.held.end(partition, epoch);
@@ -222,6 +227,8 @@ struct Orders {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Order {
+    /// There are so many partitions.
+    Grow(u32),
     /// Let a partition go.
     Release(u32, Epoch),
     /// See whether it is owned.

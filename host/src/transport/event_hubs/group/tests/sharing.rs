@@ -53,6 +53,21 @@ async fn more_members_than_partitions_leave_some_without() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn partitions_that_come_later_are_shared_as_well() {
+    let mut crowd = Crowd::of(4, 2).await;
+    crowd.partitions = 7;
+    crowd.member(1).group.grow(7);
+    // It leaves the other one its share.
+    crowd.until(LOOK, |crowd| crowd.shares() == [2, 4]).await;
+    crowd.member(2).group.grow(7);
+    crowd.until(LOOK, |crowd| crowd.shares() == [3, 4]).await;
+    // What was known before says nothing.
+    crowd.member(2).group.grow(4);
+    crowd.pass(3 * LOOK).await;
+    assert_eq!(crowd.shares(), [3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_one_leaves_behind_is_taken_at_the_next_look() {
     let mut crowd = Crowd::of(32, 2).await;
     crowd.members.remove(&1);
