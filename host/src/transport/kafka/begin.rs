@@ -2,6 +2,7 @@
 //! which is then committed, so that a group keeps its start though it settles nothing. Blocks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,27 @@ use crate::transport::{PartitionInfo, Start, Subscription};
 const AGAIN: Duration = Duration::from_millis(50);
 /// How often it is tried: for longer than a rebalance takes.
 const TRIES: u32 = 200;
+
+/// What a source reads.
+#[derive(Clone, Debug)]
+pub(super) struct Reads {
+    pub(super) subscription: Subscription,
+    /// The topic's name in Kafka.
+    pub(super) physical: Arc<str>,
+    /// How many partitions the topic had when the source was made.
+    pub(super) partitions: u32,
+}
+
+impl Reads {
+    /// Where the group begins in a partition that it has committed nothing of. `latest` is the first message of one that came
+    /// later than the source: nobody was there to read it.
+    fn start(&self, index: u32) -> Start {
+        match self.subscription.start {
+            Start::Latest if index >= self.partitions => Start::Earliest,
+            start => start,
+        }
+    }
+}
 
 /// What was found.
 pub(super) struct Begun {
@@ -48,21 +70,15 @@ impl From<Vec<u32>> for Wanted {
     }
 }
 
-/// Finds where to begin in these partitions of the topic whose name in Kafka is `physical`. Begins anew while the group
-/// agrees anew: others may have come further meanwhile, so nothing is committed that was found out before.
-pub(super) fn begin(
-    member: &Member,
-    physical: &str,
-    subscription: &Subscription,
-    wanted: &Wanted,
-    over: &AtomicBool,
-) -> KafkaResult<Begun> {
+/// Finds where to begin in these partitions. Begins anew while the group agrees anew: others may have come further
+/// meanwhile, so nothing is committed that was found out before.
+pub(super) fn begin(member: &Member, reads: &Reads, wanted: &Wanted, over: &AtomicBool) -> KafkaResult<Begun> {
     if wanted.unknown {
         // What it learns of the topic it keeps. Where it learns nothing, what follows says why.
-        drop(member.fetch_metadata(Some(physical), PATIENCE));
+        drop(member.fetch_metadata(Some(&reads.physical), PATIENCE));
     }
     for _ in 0..TRIES {
-        match begin_once(member, physical, subscription, wanted, over) {
+        match begin_once(member, reads, wanted, over) {
             Err(error) if is_of_a_rebalance(&error) && !member.context().is_closing() => thread::sleep(AGAIN),
             done => return done,
         }
@@ -70,14 +86,8 @@ pub(super) fn begin(
     Err(KafkaError::ConsumerCommit(Code::RebalanceInProgress))
 }
 
-fn begin_once(
-    member: &Member,
-    physical: &str,
-    subscription: &Subscription,
-    wanted: &Wanted,
-    over: &AtomicBool,
-) -> KafkaResult<Begun> {
-    let indexes = &wanted.indexes;
+fn begin_once(member: &Member, reads: &Reads, wanted: &Wanted, over: &AtomicBool) -> KafkaResult<Begun> {
+    let (Reads { subscription, physical, .. }, indexes) = (reads, &wanted.indexes);
     let id = native::member_id(member);
     let list = topics::list(physical, indexes.iter().copied());
     if indexes.is_empty() {
@@ -85,7 +95,7 @@ fn begin_once(
     }
     let committed = member.committed_offsets(list.clone(), PATIENCE)?;
     let bounds = bounds(member, physical, indexes.iter().copied())?;
-    let starts = starts(member, &list, subscription.start, &bounds)?;
+    let starts = starts(member, &list, reads, indexes, &bounds)?;
     let (mut places, mut later, mut store) = (Vec::new(), Vec::new(), TopicPartitionList::new());
     for ((&index, bounds), start) in indexes.iter().zip(bounds).zip(starts) {
         let (bounds, start) = match bounds.and_then(|bounds| Ok((bounds, start?))) {
@@ -121,18 +131,23 @@ fn begin_once(
 fn starts(
     member: &Member,
     list: &TopicPartitionList,
-    start: Start,
+    reads: &Reads,
+    indexes: &[u32],
     bounds: &[Result<PartitionInfo, Code>],
 ) -> KafkaResult<Vec<Result<i64, Code>>> {
-    let each =
-        |of: fn(&PartitionInfo) -> i64| bounds.iter().map(move |bounds| bounds.as_ref().map(of).map_err(|code| *code));
-    let at = match start {
-        Start::Earliest => return Ok(each(|bounds| bounds.first).collect()),
-        Start::Latest => return Ok(each(|bounds| bounds.end).collect()),
-        Start::At(time) => Offset::Offset(i64::try_from(time.0).unwrap_or(i64::MAX)),
+    let found = match reads.subscription.start {
+        Start::At(time) => offsets(member, list, Offset::Offset(i64::try_from(time.0).unwrap_or(i64::MAX)))?,
+        Start::Earliest | Start::Latest => vec![Ok(-1); indexes.len()],
     };
-    let found = offsets(member, list, at)?.into_iter().zip(each(|bounds| bounds.end));
-    Ok(found.map(|(offset, end)| offset.and_then(|offset| if offset < 0 { end } else { Ok(offset) })).collect())
+    let each = found.into_iter().zip(bounds).zip(indexes).map(|((found, bounds), index)| {
+        let bounds = bounds.as_ref().map_err(|code| *code)?;
+        Ok(match reads.start(*index) {
+            Start::Earliest => bounds.first,
+            Start::At(_) if found? >= 0 => found?,
+            Start::Latest | Start::At(_) => bounds.end,
+        })
+    });
+    Ok(each.collect())
 }
 
 /// Commits as the member that the group gave the partitions to. Not once it is over: then others have the partitions, and

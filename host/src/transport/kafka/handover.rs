@@ -9,9 +9,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::begin::{self, Begun, Wanted};
+use super::begin::{self, Begun, Reads, Wanted};
 use super::member::{self, Member, told};
-use crate::transport::Subscription;
 
 /// What is under way, and what the group asked for and was not answered.
 pub(super) enum Open {
@@ -37,18 +36,17 @@ impl Beginning {
     /// Begins to find out. `wake` is told when it is known.
     pub(super) fn start(
         member: &Arc<Member>,
-        physical: &Arc<str>,
-        subscription: &Subscription,
+        reads: &Arc<Reads>,
         wake: &Arc<Notify>,
         wanted: Wanted,
         is_asked: bool,
     ) -> Self {
-        let (member, physical, subscription) = (member.clone(), physical.clone(), subscription.clone());
+        let (member, reads) = (member.clone(), reads.clone());
         let (asked, wake, over) = (wanted.clone(), wake.clone(), Arc::new(AtomicBool::new(false)));
         let ((tell, begun), is_over) = (oneshot::channel(), over.clone());
         spawn_blocking(move || {
             // Nobody wants to know where it is over.
-            let _ = tell.send(begin::begin(&member, &physical, &subscription, &asked, &is_over));
+            let _ = tell.send(begin::begin(&member, &reads, &asked, &is_over));
             wake.notify_one();
         });
         Self { wanted, is_asked, begun, over }

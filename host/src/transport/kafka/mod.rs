@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 
+use self::begin::Reads;
 use self::client::Plain;
 use self::cluster::Cluster;
 use self::sink::KafkaSink;
@@ -132,8 +133,10 @@ impl Kafka {
 #[async_trait]
 impl Transport for Kafka {
     async fn source(&self, subscription: &Subscription) -> Result<Box<dyn Source>, TransportError> {
-        self.find_or_create(&subscription.topic).await?;
-        let source = KafkaSource::new(self.0.clone(), &self.physical(&subscription.topic), subscription);
+        let partitions = self.find_or_create(&subscription.topic).await?;
+        let physical = self.physical(&subscription.topic).into();
+        let reads = Reads { subscription: subscription.clone(), physical, partitions };
+        let source = KafkaSource::new(self.0.clone(), reads);
         Ok(Box::new(source.map_err(|error| self.0.failed(&error))?))
     }
 

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::begin::{Begun, Wanted};
+use super::begin::{Begun, Reads, Wanted};
 use super::checkpoint::limit;
 use super::client::plain;
 use super::cluster::Cluster;
@@ -31,7 +31,7 @@ use super::topics;
 use crate::model::Partition;
 use crate::transport::beginning::beyond_the_end;
 use crate::transport::{
-    Assignment, Commit, CommitError, Demand, Epoch, PartitionInfo, Source, SourceEvent, Subscription, TransportError,
+    Assignment, Commit, CommitError, Demand, Epoch, PartitionInfo, Source, SourceEvent, TransportError,
 };
 
 /// How often the clients are polled though nothing wakes: far more often than any `max.poll.interval.ms`.
@@ -49,8 +49,7 @@ static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) struct KafkaSource {
     cluster: Arc<Cluster>,
-    physical: Arc<str>,
-    subscription: Subscription,
+    reads: Arc<Reads>,
     wake: Arc<Notify>,
     member: Arc<Member>,
     reading: Reading,
@@ -73,19 +72,17 @@ pub(super) struct KafkaSource {
 type Lookup = (u32, Epoch, KafkaResult<PartitionInfo>);
 
 impl KafkaSource {
-    pub(super) fn new(cluster: Arc<Cluster>, physical: &str, subscription: &Subscription) -> KafkaResult<Self> {
-        let wake = Arc::new(Notify::new());
-        let (member, reader) = cluster.clients(physical, &subscription.group, &wake)?;
-        let physical: Arc<str> = physical.into();
+    pub(super) fn new(cluster: Arc<Cluster>, reads: Reads) -> KafkaResult<Self> {
+        let (wake, physical) = (Arc::new(Notify::new()), reads.physical.clone());
+        let (member, reader) = cluster.clients(&physical, &reads.subscription.group, &wake)?;
         let reading = Reading::new(cluster.name.clone(), physical.clone(), reader, wake.clone());
         Ok(Self {
             committing: Arc::new(Committing::new(member.clone(), physical.clone())),
-            probe: Probe::new(cluster.clone(), physical.clone()),
+            probe: Probe::new(cluster.clone(), physical),
             tick: cluster.clock.now(),
             later_at: cluster.clock.now(),
             cluster,
-            physical,
-            subscription: subscription.clone(),
+            reads: Arc::new(reads),
             wake,
             member,
             reading,
@@ -167,8 +164,7 @@ impl KafkaSource {
     }
 
     fn begin(&self, wanted: Wanted, is_asked: bool) -> Open {
-        let (physical, subscription) = (&self.physical, &self.subscription);
-        Open::Beginning(Beginning::start(&self.member, physical, subscription, &self.wake, wanted, is_asked))
+        Open::Beginning(Beginning::start(&self.member, &self.reads, &self.wake, wanted, is_asked))
     }
 
     /// The group goes on with this member: it need not be replaced, unless it is dead.
@@ -206,8 +202,8 @@ impl KafkaSource {
     /// group still waits for is answered, so that the client finds out too and joins again. It may join so that it takes
     /// itself for one that keeps what it had, and tells of nothing: one that stays silent is replaced.
     fn fenced(&mut self, reason: &str, now: Instant) {
-        tracing::warn!(target: "lockgate::kafka", transport = %self.cluster.name, topic = %self.subscription.topic,
-            group = %self.subscription.group, reason, "the group has gone on without this host");
+        tracing::warn!(target: "lockgate::kafka", transport = %self.cluster.name, topic = %self.reads.subscription.topic,
+            group = %self.reads.subscription.group, reason, "the group has gone on without this host");
         self.open.answer(&self.member);
         self.later = Wanted::default();
         let had = self.reading.indexes();
@@ -336,7 +332,7 @@ impl KafkaSource {
 
     /// Asks how far a partition goes, after a wait.
     fn look_up(&self, index: u32, epoch: Epoch, wait: Duration) {
-        let (member, physical) = (self.member.clone(), self.physical.clone());
+        let (member, physical) = (self.member.clone(), self.reads.physical.clone());
         self.lookups.push(Box::pin(async move {
             sleep(wait).await;
             let bounds = spawn_blocking(move || topics::bounds_of(&member, &physical, index));
@@ -356,12 +352,12 @@ impl KafkaSource {
                 cursor.grow(end);
                 let (next, partition) = (cursor.next(), cursor.partition().clone());
                 if next <= end {
-                    return match cursor.pass_what_is_gone(first, &self.subscription) {
+                    return match cursor.pass_what_is_gone(first, &self.reads.subscription) {
                         Ok(()) => self.reading.restart(index),
                         Err(error) => self.events.push_back(SourceEvent::Failed(error)),
                     };
                 }
-                match beyond_the_end(&partition, next, end, &self.subscription) {
+                match beyond_the_end(&partition, next, end, &self.reads.subscription) {
                     Some(error) => self.events.push_back(SourceEvent::Failed(error)),
                     // Begun anew, as the subscription says; this assignment's positions are over.
                     None => {
@@ -380,12 +376,12 @@ impl KafkaSource {
         self.open.answer(&self.member);
         self.later = Wanted::default();
         self.lose(&self.reading.indexes());
-        match self.cluster.clients(&self.physical, &self.subscription.group, &self.wake) {
+        match self.cluster.clients(&self.reads.physical, &self.reads.subscription.group, &self.wake) {
             Ok((member, reader)) => {
                 std::mem::replace(&mut self.member, member.clone()).context().close();
-                let (transport, physical) = (self.cluster.name.clone(), self.physical.clone());
+                let (transport, physical) = (self.cluster.name.clone(), self.reads.physical.clone());
                 self.reading = Reading::new(transport, physical, reader, self.wake.clone());
-                self.committing = Arc::new(Committing::new(member, self.physical.clone()));
+                self.committing = Arc::new(Committing::new(member, self.reads.physical.clone()));
                 self.replace = None;
             }
             Err(error) => {
@@ -396,7 +392,7 @@ impl KafkaSource {
     }
 
     fn partition(&self, index: u32) -> Partition {
-        Partition::new(self.subscription.topic.clone(), index)
+        Partition::new(self.reads.subscription.topic.clone(), index)
     }
 
     fn fail(&mut self, reason: &str) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -101,13 +101,25 @@ pub(super) async fn make(topic: &str, partitions: i32, settings: &[(&str, &str)]
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
     admin().create_topics([&new], &options).await.unwrap().remove(0).unwrap();
-    // The controller knows it before the broker that is asked.
+    until_known(topic, 1).await;
+}
+
+/// Adds partitions to a topic until it has so many.
+pub(super) async fn grow(topic: &str, partitions: usize) {
+    let new = NewPartitions::new(topic, partitions);
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    admin().create_partitions([&new], &options).await.unwrap().remove(0).unwrap();
+    until_known(topic, partitions).await;
+}
+
+/// The controller knows a topic, and its partitions, before the broker that is asked.
+async fn until_known(topic: &str, partitions: usize) {
     let asker: BaseConsumer = BaseConsumer::from_config(&client()).unwrap();
     let (topic, deadline) = (topic.to_owned(), tokio::time::Instant::now() + PATIENCE);
     tokio::task::spawn_blocking(move || {
         let known = |topic: &str| {
             let metadata = asker.fetch_metadata(Some(topic), PATIENCE).unwrap();
-            metadata.topics().iter().any(|found| found.error().is_none() && !found.partitions().is_empty())
+            metadata.topics().iter().any(|found| found.error().is_none() && found.partitions().len() >= partitions)
         };
         while !known(&topic) {
             assert!(tokio::time::Instant::now() < deadline, "{topic} is not there");

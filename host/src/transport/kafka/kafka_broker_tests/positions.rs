@@ -1,6 +1,8 @@
 //! Where groups begin, and positions that are gone.
 
-use super::cluster::{ALL, Reader, config, delete, forget, kafka, make, one_partition, subscription, write};
+use super::cluster::{
+    ALL, Reader, config, delete, forget, grow, kafka, make, nothing, one_partition, record, subscription, write,
+};
 use crate::model::{Checkpoint, Position, Timestamp};
 use crate::transport::kafka::config::GroupProtocol;
 use crate::transport::{Commit, OnLostPosition, Rooms, SourceEvent, Start, Transport, TransportError};
@@ -27,6 +29,38 @@ async fn a_group_may_begin_at_a_time() {
     assert_eq!(reader.batch().await.lag, 0);
     write(&*sink, 1).await;
     assert_eq!(reader.offsets(1).await, [5]);
+}
+
+/// Nobody was there to read them when they came.
+async fn later_partitions_are_read_from_their_beginning(protocol: GroupProtocol) {
+    let (topic, kafka) = (one_partition().await, kafka(&config(protocol)));
+    write(&*kafka.sink(&topic).await.unwrap(), 3).await;
+    let mut reader = Reader::open(&kafka, &subscription(&topic, Start::Latest, OnLostPosition::Fail)).await;
+    while reader.assignments.is_empty() {
+        reader.event(nothing()).await;
+    }
+    grow(&topic, 2).await;
+    let records = (0..3).map(|number: u8| record(1, vec![number])).collect();
+    let wrote = kafka.sink(&topic).await.unwrap().write(records).await;
+    assert!(wrote.iter().all(Result::is_ok), "{wrote:?}");
+    let mut read = Vec::new();
+    while read.len() < 3 {
+        let batch = reader.batch().await;
+        read.extend(batch.messages.iter().map(|it| (it.origin.partition.index, it.origin.position.0)));
+    }
+    assert_eq!(read, [(1, 0), (1, 1), (1, 2)]);
+}
+
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn later_partitions_are_read_from_their_beginning_classic() {
+    later_partitions_are_read_from_their_beginning(GroupProtocol::Classic).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a broker"]
+async fn later_partitions_are_read_from_their_beginning_consumer() {
+    later_partitions_are_read_from_their_beginning(GroupProtocol::Consumer).await;
 }
 
 /// Removes what a running group has not read, and says how it then goes on.
