@@ -156,19 +156,19 @@ async fn site(
     servers: &Servers,
 ) -> anyhow::Result<Site> {
     let (folder, prefix) = (folder.to_owned(), scenario.name().to_owned());
-    let is_own = scenario.broker() == Whose::Own;
     match servers {
         Servers::None => Ok(Site { ground: Ground::Log(folder.clone()), folder, broker: None, namespace: None }),
         Servers::Kafka(brokers) => {
-            let own = if is_own { Some(brokers.another().await?) } else { None };
+            let own = if scenario.broker() == Whose::Own { Some(brokers.another().await?) } else { None };
             let broker = own.as_ref().map_or(brokers.shared(), |own| own.bootstrap()).to_owned();
             let protocol = Protocol::by_chance(request.seed, scenario.name());
             Ok(Site { folder, ground: Ground::Kafka { broker, prefix, protocol }, broker: own, namespace: None })
         }
         Servers::EventHubs => {
-            // Each has its own: the store of one that all share would be too slow for leases as short as these.
-            let account = if is_own { Data::OnDisk } else { Data::InMemory };
-            let namespace = Arc::new(Namespace::start_with(account).await?);
+            // Each has its own: the store of one that all share would be too slow for leases as short as these. On disk, for
+            // it may be ended; and in memory the emulator of blobs cleans up after ten minutes, and then answers nothing for
+            // minutes where tens of thousands were written.
+            let namespace = Arc::new(Namespace::start_with(Data::OnDisk).await?);
             let groups: Vec<String> = setting
                 .pipelines
                 .iter()

@@ -62,7 +62,7 @@ pub trait Fault: Send + Sync {
 pub enum Whose {
     /// That of other scenarios too.
     Shared,
-    /// Its own: it does something to it, or ends the store beside it and lets it begin again.
+    /// Its own: it does something to it.
     Own,
 }
 

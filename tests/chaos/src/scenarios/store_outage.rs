@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rand_chacha::ChaCha8Rng;
 
 use super::schedule;
-use crate::scenario::{Extent, Extents, Fault, Scenario, Whose};
+use crate::scenario::{Extent, Extents, Fault, Scenario};
 use crate::setting::Setting;
 use crate::stage::Stage;
 
@@ -33,10 +33,6 @@ impl Scenario for StoreOutage {
 
     fn setting_by(&self, random: &mut ChaCha8Rng) -> Setting {
         Setting::default().varied(random)
-    }
-
-    fn broker(&self) -> Whose {
-        Whose::Own
     }
 
     async fn run(&self, stage: &mut Stage) -> anyhow::Result<()> {
