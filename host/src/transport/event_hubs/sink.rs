@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::FutureExt;
 use futures::stream::{StreamExt, iter};
+use futures::{FutureExt, TryFutureExt};
 use tokio::sync::{OnceCell, RwLock, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -101,7 +101,8 @@ impl HubSink {
     /// Writes what has one destination, together with what others write there.
     async fn write_lane(&self, lane: Lane, items: Vec<Item<Encoded>>) -> Answers {
         match lane {
-            Lane::OfKey(_) => self.hub.write_lane(&lane, items).await,
+            // By itself on the heap: it is large, and what goes together with others has no need of it.
+            Lane::OfKey(_) => self.hub.write_lane(&lane, items).boxed().await,
             Lane::Any | Lane::Chosen(_) => self.gather(&lane).send(items).await,
         }
     }
@@ -211,7 +212,7 @@ impl Sending {
             let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
             senders.entry(partition).or_default().clone()
         };
-        let open = async || self.namespace.client.sender(&self.hub, partition).await.map(Arc::new);
+        let open = || self.namespace.client.sender(&self.hub, partition).map_ok(Arc::new).boxed();
         slot.get_or_try_init(open).await.cloned()
     }
 

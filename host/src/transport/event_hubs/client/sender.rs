@@ -11,6 +11,7 @@ use fe2o3_amqp::link::delivery::{DeliveryFut, Sendable};
 use fe2o3_amqp_types::messaging::annotations::OwnedKey;
 use fe2o3_amqp_types::messaging::{Batch, Data, Message, MessageAnnotations, Outcome};
 use fe2o3_amqp_types::primitives::Value;
+use futures::FutureExt;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -130,6 +131,13 @@ impl Sender {
         if let Some(link) = slot.as_ref().filter(|link| !link.batches.is_closed()) {
             return Ok(Arc::clone(link));
         }
+        // On the heap: each batch that is sent would have room for it otherwise.
+        let link = self.attach().boxed().await?;
+        *slot = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    async fn attach(&self) -> Result<Arc<Link>, Failure> {
         let connection = self.client.shared().await?;
         connection.authorize(&self.hub).await?;
         let (batches, waiting) = mpsc::channel(WAITING);
@@ -149,9 +157,7 @@ impl Sender {
         };
         let limit = usize::try_from(limit.unwrap_or(LIMIT)).unwrap_or(usize::MAX);
         self.limit.store(limit.saturating_sub(ENVELOPE), Ordering::Relaxed);
-        let link = Arc::new(Link { batches, connection, over });
-        *slot = Some(Arc::clone(&link));
-        Ok(link)
+        Ok(Arc::new(Link { batches, connection, over }))
     }
 
     /// Has a new link attached for the next batch. What is on its way on this one comes to nothing.
