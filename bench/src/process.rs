@@ -86,11 +86,10 @@ mod tests {
     #[test]
     fn what_this_process_computes_is_in_its_threads() {
         let before = Threads::of(std::process::id()).unwrap();
-        let mut turns = 0_u64;
-        while Threads::of(std::process::id()).unwrap() == before {
-            turns = std::hint::black_box(turns + 1);
-        }
-        assert!(Threads::of(std::process::id()).unwrap().since(&before) > Duration::ZERO, "after {turns} turns");
+        let computed = || Threads::of(std::process::id()).unwrap().since(&before);
+        // Threads of other tests end meanwhile, which is no time that was computed.
+        let found = (0..100_000).find(|_| computed() > Duration::ZERO);
+        assert!(found.is_some(), "nothing after 100,000 looks");
     }
 
     #[test]
